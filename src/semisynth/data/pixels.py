@@ -1,0 +1,31 @@
+"""The one module that converts pixels between bytes and the networks' range."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def to_unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 (n, side, side) to float32 (n, side, side) in [0, 1], 0 = background."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def to_signed(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 (n, side, side) to float32 (n, side, side, 1) in [-1, 1], the range of tanh; -1 = background."""
+    return (images.astype(np.float32) / np.float32(127.5) - np.float32(1))[..., np.newaxis]
+
+
+def from_unit(images: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Float images in [0, 1] to uint8 of the same shape: rounded, and clipped outside. NaN raises ValueError."""
+    if np.isnan(images).any():
+        raise ValueError("expected finite pixels, received NaN")
+    return np.rint(np.clip(images.astype(np.float64), 0, 1) * 255).astype(np.uint8)
+
+
+def from_signed(images: NDArray[np.floating]) -> NDArray[np.uint8]:
+    """Float images (n, side, side, 1) in [-1, 1] to uint8 (n, side, side): the inverse of `to_signed`."""
+    return from_unit((images[..., 0].astype(np.float64) + 1) / 2)
+
+
+def flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 (n, side, side) to float32 (n, side * side) in [0, 1]: rows for scikit-learn and LightGBM."""
+    return to_unit(images).reshape(len(images), -1)

@@ -1,0 +1,40 @@
+"""An unconditional, deep convolutional GAN (Radford 2016, arXiv 1511.06434), in the size usual for MNIST."""
+
+import keras
+from keras import layers
+
+Dtype = keras.DTypePolicy | None
+LATENT_SIZE = 100
+
+
+def generator(side: int, dtype: Dtype = None) -> keras.Model:
+    """From latents float32 (b, 100) to images float32 (b, side, side, 1) in [-1, 1]; `side` a multiple of 4."""
+    base = side // 4
+    latent = keras.Input((LATENT_SIZE,), name="latent")
+    x = layers.Dense(base * base * 256, dtype=dtype)(latent)
+    x = _normalized(x, dtype)
+    x = layers.Reshape((base, base, 256), dtype=dtype)(x)
+    x = layers.Dropout(0.3, dtype=dtype)(x)
+    for filters, enlarge in ((128, True), (64, True), (32, False)):
+        if enlarge:
+            x = layers.UpSampling2D(dtype=dtype)(x)
+        x = layers.Conv2DTranspose(filters, 5, padding="same", dtype=dtype)(x)
+        x = _normalized(x, dtype)  # (b, side/2, side/2, 128), then (b, side, side, 64) and 32
+    x = layers.Conv2DTranspose(1, 5, padding="same", dtype=dtype)(x)
+    return keras.Model(latent, layers.Activation("tanh", dtype="float32")(x), name="dcgan_generator")
+
+
+def _normalized(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
+    return layers.ReLU(dtype=dtype)(layers.BatchNormalization(momentum=0.8, dtype=dtype)(x))
+
+
+def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it."""
+    x = images = keras.Input((side, side, 1))
+    for filters, strides in zip((64, 128, 256, 512), (2, 2, 2, 1), strict=True):
+        x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
+        x = layers.LeakyReLU(0.3, dtype=dtype)(x)
+        x = layers.Dropout(0.3, dtype=dtype)(x)
+    features = layers.Flatten(name="features", dtype=dtype)(x)
+    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))
+    return keras.Model(images, {"realness": realness}, name="dcgan_discriminator")

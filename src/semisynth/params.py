@@ -1,0 +1,230 @@
+"""`params.yaml` to validated, frozen sections: one section a stage, unknown keys forbidden, types strict."""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from semisynth.errors import SemisynthError
+
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
+ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
+AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
+
+
+class Section(BaseModel):
+    """A mapping whose keys are all known and whose values keep their type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Download(Section):
+    """Where the images come from."""
+
+    dataset: Literal["mnist", "fashion-mnist", "digits", "own"]
+    path: str | None = Field(description="own data: a folder of class folders, a folder of IDX files, or an NPZ")
+    fallback: Literal["digits"] | None
+    timeout: PositiveFloat = Field(description="seconds without a byte from a mirror")
+    attempts: Positive = Field(description="tries at one mirror before the next")
+    test_fraction: Fraction = Field(description="of images that come without a test set of their own")
+    seed: Seed
+
+
+class Split(Section):
+    """How the training images are divided."""
+
+    labelled: Positive = Field(description="labelled images, drawn evenly over the classes")
+    validation: Fraction = Field(description="of the training images, for reports alone")
+    seed: Seed
+
+
+class Lightgbm(Section):
+    """Gradient-boosted trees; names as in LightGBM."""
+
+    num_iterations: Positive
+    learning_rate: PositiveFloat
+    num_leaves: Annotated[int, Field(ge=2)]
+    min_data_in_leaf: Positive
+    feature_fraction: Annotated[float, Field(gt=0, le=1)]
+
+
+class Svm(Section):
+    """A support vector machine with radial basis functions; names as in scikit-learn."""
+
+    C: PositiveFloat
+    gamma: PositiveFloat | Literal["scale"]
+
+
+class Logistic(Section):
+    """Multinomial logistic regression; names as in scikit-learn."""
+
+    C: PositiveFloat
+    max_iter: Positive
+
+
+class Cnn(Section):
+    """The convolutional network's budget of update steps."""
+
+    max_steps: Positive
+    max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
+    batch_size: Positive
+    learning_rate: PositiveFloat
+    precision: PrecisionName
+
+
+class TrainBaseline(Section):
+    """The classifiers and their budgets, the same on every arm."""
+
+    seed: Seed
+    folds: Annotated[int, Field(ge=2)] = Field(description="of the cross-validation on the labelled images")
+    fold_images: Positive = Field(description="labelled images that cross-validation uses at most")
+    cnn: Cnn
+    lightgbm: Lightgbm
+    svm: Svm
+    logistic: Logistic
+
+
+class TrainSynthesizer(Section):
+    """The generative model and its budget."""
+
+    recipe: str
+    seed: Seed
+    max_steps: Positive
+    max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
+    epochs: Positive = Field(description="parts of the budget, each ending in a checkpoint and a sample grid")
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat | None = Field(description="null takes the recipe's own")
+    ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
+    labelled_copies: Positive = Field(description="labelled images with transformed copies, for the class loss")
+    precision: PrecisionName
+
+
+class Synthesize(Section):
+    """How many images are drawn, and which are kept."""
+
+    per_class: Positive
+    candidates: Annotated[float, Field(ge=1, le=20)] = Field(description="drawn for each image that is kept")
+    confidence: Probability = Field(description="least confidence of a label that a classifier gave")
+    seed: Seed
+
+
+class EvaluateSynthetic(Section):
+    """The measuring classifier, and how many images are measured."""
+
+    max_steps: Positive
+    max_passes: PositiveFloat
+    batch_size: Positive
+    images: Positive = Field(description="of each kind that are compared at most")
+    seed: Seed
+
+
+class Augment(Section):
+    """The arms, and what goes into them."""
+
+    arms: Annotated[list[ArmName], Field(min_length=1)]
+    classical_images: Positive = Field(description="transformed copies, all classes together")
+    pseudo_per_class: Positive = Field(description="pseudo-labelled images a class at most")
+    pseudo_confidence: Probability
+    seed: Seed
+
+
+class TrainAugmented(Section):
+    """Which of the baseline's classifiers are trained again."""
+
+    classifiers: Annotated[list[ClassifierName], Field(min_length=1)]
+
+
+class ScoreAnomalies(Section):
+    """The planted anomalies."""
+
+    kinds: Annotated[list[AnomalyKind], Field(min_length=1)]
+    per_kind: Positive
+    normal: Positive = Field(description="test images at most, among which the anomalies hide")
+    seed: Seed
+
+
+class Compare(Section):
+    """The intervals of the table."""
+
+    confidence_level: Fraction
+    resamples: Annotated[int, Field(ge=100)]
+    seed: Seed
+
+
+class Params(Section):
+    """The whole file: a section a stage."""
+
+    download: Download
+    split: Split
+    train_baseline: TrainBaseline
+    train_synthesizer: TrainSynthesizer
+    synthesize: Synthesize
+    evaluate_synthetic: EvaluateSynthetic
+    augment: Augment
+    train_augmented: TrainAugmented
+    score_anomalies: ScoreAnomalies
+    compare: Compare
+
+
+def load_params(path: Path) -> Params:
+    """Read and validate the whole file at `path`, as YAML 1.2 (as DVC reads it).
+
+    Raises SemisynthError with a line for each wrong key: where, what was expected, what was received.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SemisynthError(f"{path}: no such file; run from the project's folder, or pass --params") from None
+    except UnicodeDecodeError as error:
+        raise SemisynthError(f"{path}: expected UTF-8 text ({error})") from error
+    try:
+        tree = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
+        raise SemisynthError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    return validated(Params, tree, str(path))
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(model: type[Model], tree: object, where: str) -> Model:
+    """`tree` as a `model`; SemisynthError that begins with `where` and lists every wrong key."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(item, model) for item in error.errors()]
+        raise SemisynthError(f"{where}: " + "; ".join(lines)) from error
+
+
+def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
+    location = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        known = _keys_beside(item["loc"], model)
+        near = get_close_matches(str(item["loc"][-1]), known, 1)
+        hint = f", did you mean `{near[0]}`?" if near else f", known keys: {', '.join(known)}"
+        return f"`{location}` is an unknown key{hint}"
+    if item["type"] == "missing":
+        return f"`{location}` is missing"
+    return f"`{location}`: {item['msg'][:1].lower()}{item['msg'][1:]}, received {_shown(item['input'])}"
+
+
+def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    current: Any = model
+    for part in location[:-1]:
+        current = current.model_fields[part].annotation
+    return list(current.model_fields)
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return f"{text if len(text) < 80 else text[:77] + '...'} ({type(value).__name__})"

@@ -1,0 +1,44 @@
+"""Are synthetic images copies of training images? Distances to training and to held-out images tell."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import pairwise_distances_argmin_min
+
+
+def nearest_distances(queries: NDArray[np.floating], references: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Euclidean distance (n,) from each row of `queries` (n, d) to the nearest row of `references` (m, d)."""
+    _, distances = pairwise_distances_argmin_min(queries.astype(np.float64), references.astype(np.float64))
+    return np.asarray(distances, np.float64)
+
+
+def distance_ratio(
+    synthetic: NDArray[np.floating], training: NDArray[np.floating], held_out: NDArray[np.floating]
+) -> float:
+    """Median distance to the nearest training image over that to the nearest held-out image; 0 or more.
+
+    About 1 = no nearer to what was seen in training; 0 = copies. Features are (n, d). `training` and
+    `held_out` must have the same size (ValueError), as the nearest of more images is nearer. A sample of
+    the training images shows few copies: `memorised_share` looks among all of them.
+    """
+    if len(training) != len(held_out):
+        raise ValueError(f"expected as many training as held-out rows, received {len(training)}, {len(held_out)}")
+    reference = float(np.median(nearest_distances(synthetic, held_out)))
+    if reference == 0:
+        raise ValueError("expected synthetic images that differ from the held-out ones, received copies of them")
+    return float(np.median(nearest_distances(synthetic, training))) / reference
+
+
+def memorised_share(
+    synthetic: NDArray[np.floating], training: NDArray[np.floating], held_out: NDArray[np.floating]
+) -> float:
+    """Estimated share of synthetic images that are copies of training images; about 0 = none, 1 = all.
+
+    Were training images (m, d) and held-out images (k, d) alike to the generator, the nearest real image
+    would be a training image in m / (m + k) of the cases. The excess over that, divided by the largest
+    excess there can be, estimates the share of copies; chance takes it a little below 0. An equal distance
+    counts half.
+    """
+    seen, unseen = nearest_distances(synthetic, training), nearest_distances(synthetic, held_out)
+    observed = float(np.mean((seen < unseen) + 0.5 * (seen == unseen)))
+    expected = len(training) / (len(training) + len(held_out))
+    return (observed - expected) / (1 - expected)

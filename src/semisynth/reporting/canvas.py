@@ -1,0 +1,95 @@
+"""What all figures share: colours, type sizes, plain axes, sheets of images, reproducible PNG files.
+
+Everything goes through matplotlib's objects; `pyplot` and its global state are never touched.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from semisynth.files import replacing_file
+
+DPI = 120
+SMALL, NORMAL, LARGE = 9, 11, 13  # points: numbers inside the figure, labels, title
+INK, RULE = "#222222", "#d5d5d5"
+# Okabe and Ito (2008): distinct in the common kinds of colour blindness. Grey first: what others are held against.
+PALETTE = ("#8c8c8c", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#b8a800")
+GUTTER, GUTTER_SHADE = 1, 40  # of a sheet: image pixels between images, and their grey, 0 = background
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Make an empty figure of `width` by `height` inches that keeps its labels inside its edges."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write `figure` to `path`, whole or not at all; the same figure gives the same bytes."""
+    with replacing_file(path) as temporary:
+        figure.savefig(temporary, format="png", metadata={"Software": None})
+
+
+def plain(text: str) -> str:
+    """`text` for matplotlib, which would read what stands between dollar signs as mathematics."""
+    return text.replace("$", r"\$")
+
+
+def shortened(text: str, length: int = 24) -> str:
+    """`plain(text)`, cut to `length` characters."""
+    return plain(text if len(text) <= length else f"{text[: length - 1]}…")
+
+
+def text_width(text: str, size: float) -> int:
+    """Width in screen pixels of `text` set in `size` points."""
+    return int(np.ceil(new_figure(1, 1).text(0, 0, text, fontsize=size).get_window_extent().width))
+
+
+def colour(index: int) -> str:
+    """Colour of the series at `index`; they repeat after the eighth."""
+    return PALETTE[index % len(PALETTE)]
+
+
+def ink_on(background: str) -> str:
+    """White or near black, whichever reads better on `background`."""
+    return INK if np.dot(to_rgb(background), (0.299, 0.587, 0.114)) > 0.4 else "white"
+
+
+def tidy(axes: Axes, *, title: str, grid: str) -> None:
+    """Take the frame off, put hairlines along `grid` ("x", "y" or "both") behind the data, title flush left."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(INK)
+    axes.tick_params(labelsize=NORMAL, colors=INK)
+    axes.grid(visible=True, axis=grid, color=RULE, linewidth=0.8)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+    set_title(axes, title)
+
+
+def set_title(axes: Axes, title: str) -> None:
+    """Put `title` over the left end of `axes`."""
+    axes.set_title(plain(title), loc="left", fontsize=LARGE, color=INK, pad=8)
+
+
+def legend_beside(figure: Figure, axes: Axes) -> None:
+    """Put the legend of `axes` to their right, outside of the data."""
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", fontsize=NORMAL, frameon=False)
+
+
+def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """One uint8 array (height, width) of all `images` uint8 (n, side, side), row by row, gutters around each."""
+    if len(images) < 1 or columns < 1:
+        raise ValueError(f"expected at least one image and one column, received {len(images)} and {columns}")
+    side, rows = images.shape[1], -(-len(images) // columns)
+    pitch = side + GUTTER
+    sheet = np.zeros((rows * pitch + GUTTER, columns * pitch + GUTTER), np.uint8)
+    for index, image in enumerate(images):
+        top, left = index // columns * pitch, index % columns * pitch
+        sheet[top : top + pitch + GUTTER, left : left + pitch + GUTTER] = GUTTER_SHADE
+        sheet[top + GUTTER : top + pitch, left + GUTTER : left + pitch] = image
+    return sheet

@@ -1,0 +1,80 @@
+"""Draw class-balanced labelled images, with the confidence of each label."""
+
+from pathlib import Path
+
+import numpy as np
+
+from semisynth.classifiers.fitting import load_best
+from semisynth.data.imageset import SYNTHETIC, ImageSet, load_images, save_images
+from semisynth.errors import SemisynthError
+from semisynth.files import write_json
+from semisynth.params import load_params
+from semisynth.quality.labels import class_histogram, mode_entropy
+from semisynth.reporting.figures import save_grid
+from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.drawing import draw_labelled
+from semisynth.synthesizers.model import load_synthesizer
+
+GRID_COLUMNS = 16
+
+
+def synthesize(
+    synthesizer: InputPath,
+    baseline: InputPath,
+    labelled: InputPath,
+    synthetic: OutputPath,
+    results: OutputPath,
+    params: ParamsPath = Path("params.yaml"),
+) -> None:
+    """Draw class-balanced labelled images, with the confidence of each label."""
+    section = load_params(params).synthesize
+    known = load_images(labelled)
+    trained, judge = load_synthesizer(synthesizer), load_best(baseline)
+    images, labels, confidence = draw_labelled(
+        trained,
+        judge.predict_proba,
+        per_class=section.per_class,
+        candidates=section.candidates,
+        confidence=section.confidence,
+        seed=section.seed,
+    )
+    histogram = class_histogram(labels, known.classes)
+    if not histogram.all():
+        lacking = ", ".join(known.class_names[index] for index in np.flatnonzero(histogram == 0))
+        raise SemisynthError(
+            f"params.yaml: `synthesize.confidence` {section.confidence} leaves no image of class {lacking}; "
+            "lower it, raise `synthesize.candidates`, or train the synthesizer longer"
+        )
+    kept = ImageSet(
+        images=images,
+        labels=labels,
+        class_names=known.class_names,
+        dataset=known.dataset,
+        pool=known.pool,
+        provenance=np.full(len(labels), SYNTHETIC, np.uint8),
+        confidence=confidence,
+    )
+    save_images(synthetic, kept)
+    metrics = {
+        "dataset": known.dataset,
+        "recipe": trained.recipe.name,
+        "labels_from": "the class asked for" if trained.has_classes else f"classifier {judge.name}",
+        "confidence_from": judge.name,
+        "images": len(kept),
+        "images_per_class": dict(zip(known.class_names, histogram.tolist(), strict=True)),
+        "mode_entropy": float(mode_entropy(histogram)),
+        "mean_confidence": float(confidence.mean()),
+    }
+    write_json(results / "metrics.json", metrics)
+    first = [index for label in range(known.classes) for index in np.flatnonzero(labels == label)[:GRID_COLUMNS]]
+    save_grid(
+        results / "synthetic.png",
+        images[first],
+        GRID_COLUMNS,
+        title=f"{known.dataset}: synthetic images ({trained.recipe.name}, {len(known)} labels)",
+        row_labels=known.class_names if histogram.min() >= GRID_COLUMNS else None,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(synthesize)

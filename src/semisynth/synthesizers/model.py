@@ -1,0 +1,99 @@
+"""A trained synthesizer: samples images, and judges them. Saved and loaded as a bundle."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from semisynth.data.pixels import from_signed
+from semisynth.synthesizers.recipes import Recipe, recipe_by_name
+from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.inference import batched, batched_outputs
+
+KIND = "synthesizer"
+
+
+@dataclass(frozen=True)
+class Synthesizer:
+    """The two networks of a recipe with their averaged weights, in float32."""
+
+    recipe: Recipe
+    generator: keras.Model
+    discriminator: keras.Model
+    side: int
+    classes: int
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether images are drawn by class, and the discriminator tells classes."""
+        return self.recipe.conditional
+
+    def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
+        """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
+        latents = np.random.default_rng([seed, 1]).standard_normal((len(labels), self.recipe.latent_size), np.float32)
+        return self.decode(latents, labels)
+
+    def decode(
+        self, latents: NDArray[np.float32], labels: NDArray[np.int64], batch_size: int = 500
+    ) -> NDArray[np.uint8]:
+        """The images uint8 (n, side, side) of latents float32 (n, latent) and class indices int64 (n,)."""
+        call = tf.function(lambda inputs: self.generator(inputs, training=False))
+        images = np.empty((len(latents), self.side, self.side), np.uint8)
+        for start in range(0, len(latents), batch_size):
+            part = latents[start : start + batch_size]
+            missing = batch_size - len(part)
+            inputs = [tf.constant(np.pad(part, [(0, missing), (0, 0)]))]
+            if self.has_classes:
+                asked = labels[start : start + batch_size].astype(np.int32)
+                inputs.append(tf.constant(np.pad(asked, (0, missing))))
+            images[start : start + len(part)] = from_signed(call(inputs).numpy()[: len(part)])
+        return images
+
+    def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The discriminator's logit float32 (n,) for images (n, side, side); larger = more like real ones."""
+        return batched_outputs(self.discriminator, images)[-1]
+
+    def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The class head's float32 (n, classes); ValueError for a recipe without one."""
+        if not self.has_classes:
+            raise ValueError(f"recipe `{self.recipe.name}` has no class head")
+        return tf.nn.softmax(batched_outputs(self.discriminator, images)[0]).numpy()  # type: ignore[no-any-return]
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the discriminator's heads read: float32 (n, d)."""
+        layer = self.discriminator.get_layer("features")
+        return batched(keras.Model(self.discriminator.input, layer.output), images)
+
+    def save(self, folder: Path) -> None:
+        """Save as a bundle under `folder`, whole or not at all."""
+
+        def write(inside: Path) -> None:
+            save_weights(inside / "generator.npz", self.generator)
+            save_weights(inside / "discriminator.npz", self.discriminator)
+
+        settings = {"recipe": self.recipe.name, "side": self.side, "classes": self.classes}
+        save_bundle(folder, KIND, settings, write)
+
+
+def build_synthesizer(recipe: Recipe, side: int, classes: int, dtype: keras.DTypePolicy | None = None) -> Synthesizer:
+    """A synthesizer with fresh weights; SemisynthError where the recipe can't make this side."""
+    return Synthesizer(
+        recipe=recipe,
+        generator=recipe.generator(side, classes, dtype),
+        discriminator=recipe.discriminator(side, classes, dtype),
+        side=side,
+        classes=classes,
+    )
+
+
+def load_synthesizer(folder: Path) -> Synthesizer:
+    """Rebuild the networks from code and load their checked weights; SemisynthError if the bundle is damaged."""
+    bundle = load_bundle(folder, KIND)
+    recipe = recipe_by_name(setting(bundle, "recipe", str))
+    loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
+    load_weights(folder / "generator.npz", loaded.generator)
+    load_weights(folder / "discriminator.npz", loaded.discriminator)
+    return loaded

@@ -1,0 +1,104 @@
+"""Trains a recipe on an image set: batches, optimizers with averaged weights, and what to keep of each epoch."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from semisynth.data.imageset import ImageSet
+from semisynth.data.pixels import to_signed
+from semisynth.synthesizers.adversarial import AdversarialModel
+from semisynth.synthesizers.model import Synthesizer, build_synthesizer
+from semisynth.synthesizers.recipes import Recipe
+from semisynth.training.batches import balanced_batches, index_batches
+from semisynth.training.checkpoint import History
+from semisynth.training.determinism import seed_everything
+from semisynth.training.fit import fit_resumable
+from semisynth.training.precision import Precision, dtype_policy
+
+
+def train_synthesizer(
+    recipe: Recipe,
+    real: NDArray[np.uint8],
+    labelled: ImageSet,
+    *,
+    steps: int,
+    epochs: int,
+    batch_size: int,
+    seed: int,
+    rate: float | None = None,
+    ema_momentum: float = 0.999,
+    precision: Precision = "float32",
+    resume: Path | None = None,
+    on_epoch: Callable[[int, Synthesizer], None] | None = None,
+) -> tuple[Synthesizer, History]:
+    """Train `recipe` for about `steps` updates, in `epochs` parts of equal length; return it with its history.
+
+    `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known. `rate` replaces
+    the recipe's two learning rates. Weights are averaged with momentum min(`ema_momentum`, 1 - 10 / steps), so
+    that a short run averages over its last tenth. `resume` and errors: see `fit_resumable`.
+    `on_epoch` receives the number of the epoch, from 1, and the synthesizer as it stands, with averaged weights.
+    """
+    seed_everything(seed)
+    epochs = min(epochs, steps)
+    trained = build_synthesizer(recipe, labelled.side, labelled.classes, dtype_policy(precision))
+    model = AdversarialModel(recipe, trained.generator, trained.discriminator, seed=seed)
+    momentum = max(0.0, min(ema_momentum, 1 - 10 / steps))
+    model.compile_pair(
+        recipe.optimizer(rate or recipe.discriminator_rate, momentum),
+        recipe.optimizer(rate or recipe.generator_rate, momentum),
+    )
+
+    def keep_epoch(number: int) -> None:
+        if on_epoch:
+            on_epoch(number, averaged(trained, model))
+
+    history = fit_resumable(
+        model,
+        lambda start: _batches(real, labelled, recipe.conditional, batch_size, seed, start),
+        epochs=epochs,
+        steps_per_epoch=-(-steps // epochs),
+        title=f"train {recipe.name}",
+        resume=resume,
+        on_epoch=keep_epoch,
+    )
+    return averaged(trained, model), history
+
+
+def averaged(trained: Synthesizer, model: AdversarialModel) -> Synthesizer:
+    """A float32 copy of the synthesizer, with each optimizer's averaged weights where it keeps them."""
+    copy = build_synthesizer(trained.recipe, trained.side, trained.classes)
+    copy.generator.set_weights(trained.generator.get_weights())
+    copy.discriminator.set_weights(trained.discriminator.get_weights())
+    for network, optimizer in zip((copy.discriminator, copy.generator), model.optimizers, strict=True):
+        if optimizer.use_ema:
+            for variable, average in zip(
+                network.trainable_variables, optimizer._model_variables_moving_average, strict=True
+            ):
+                variable.assign(average)
+    return copy
+
+
+def _batches(
+    real: NDArray[np.uint8], labelled: ImageSet, conditional: bool, batch_size: int, seed: int, start: int
+) -> tf.data.Dataset:
+    known = max(1, batch_size // 2)
+
+    def generate() -> Iterator[dict[str, NDArray[Any]]]:
+        reals = index_batches(len(real), batch_size, seed=seed, start_step=start)
+        classes = balanced_batches(labelled.labels, known, seed=seed, start_step=start)
+        for every, some in zip(reals, classes, strict=False):
+            batch = {"real": to_signed(real[every])}
+            if conditional:
+                batch |= {"labelled": to_signed(labelled.images[some]), "labels": labelled.labels[some]}
+            yield batch
+
+    shape = (labelled.side, labelled.side, 1)
+    signature = {"real": tf.TensorSpec((batch_size, *shape), tf.float32)}
+    if conditional:
+        signature["labelled"] = tf.TensorSpec((known, *shape), tf.float32)
+        signature["labels"] = tf.TensorSpec((known,), tf.int64)
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)

@@ -1,0 +1,97 @@
+"""A model on disk: files, and a manifest with kind, settings and digests. Loading runs no code from it.
+
+A bundle holds weights and validated settings; the network itself is rebuilt from the code.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from semisynth.data.imageset import read_archive
+from semisynth.errors import SemisynthError
+from semisynth.files import replacing_file, replacing_folder, sha256_of, write_json
+
+FORMAT = 1
+MANIFEST = "bundle.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle: its kind, the settings it was saved with, and its folder."""
+
+    kind: str
+    settings: dict[str, Any]
+    folder: Path
+
+
+def save_bundle(folder: Path, kind: str, settings: Mapping[str, Any], write: Callable[[Path], None]) -> None:
+    """Save a bundle under `folder`, whole or not at all: `write(path)` puts its files into the folder it is given."""
+    with replacing_folder(folder) as temporary:
+        write(temporary)
+        digests = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
+        manifest = {"format": FORMAT, "kind": kind, "settings": dict(settings), "sha256": digests}
+        write_json(temporary / MANIFEST, manifest)
+
+
+def load_bundle(folder: Path, kind: str | None = None) -> Bundle:
+    """Read and check the bundle in `folder`.
+
+    Raises SemisynthError if it is missing, of another format or kind, or a file differs from its SHA-256.
+    """
+    path = folder / MANIFEST
+    if not path.exists():
+        raise SemisynthError(f"{path}: no such file; run the stage that writes it first (`dvc repro`)")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, found, digests = manifest["format"], manifest["kind"], dict(manifest["sha256"])
+        settings = dict(manifest["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise SemisynthError(f"{path}: not a bundle's manifest ({error!r})") from error
+    if version != FORMAT:
+        raise SemisynthError(f"{path}: bundle format {FORMAT} expected, received {version!r}")
+    if kind is not None and found != kind:
+        raise SemisynthError(f"{path}: a bundle of kind `{kind}` expected, received `{found}`")
+    _check_files(folder, digests)
+    return Bundle(found, settings, folder)
+
+
+def _check_files(folder: Path, digests: dict[str, str]) -> None:
+    for name, digest in digests.items():
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise SemisynthError(f"{path}: named in {MANIFEST}, but no such file in the bundle")
+        received = sha256_of(path)
+        if received != digest:
+            raise SemisynthError(f"{path}: damaged, SHA-256 {digest} expected, received {received}")
+
+
+def setting(bundle: Bundle, name: str, kind: type) -> Any:
+    """The setting `name` of a bundle; SemisynthError where it is missing or not of type `kind`."""
+    value = bundle.settings.get(name)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise SemisynthError(
+            f"{bundle.folder / MANIFEST}: setting `{name}` must be {kind.__name__}, received {value!r}"
+        )
+    return value
+
+
+def save_weights(path: Path, model: keras.Model) -> None:
+    """Save the model's weights in order, as an `.npz` whose bytes depend on them alone."""
+    with replacing_file(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **{f"w{index}": weight for index, weight in enumerate(model.get_weights())})
+
+
+def load_weights(path: Path, model: keras.Model) -> None:
+    """Set a built model's weights from `path`; SemisynthError where number or shapes differ."""
+    arrays = read_archive(path)
+    weights = [arrays.get(f"w{index}") for index in range(len(arrays))]
+    received = [None if weight is None else weight.shape for weight in weights]
+    expected = [tuple(weight.shape) for weight in model.weights]
+    if received != expected:
+        raise SemisynthError(f"{path}: weights of shapes {expected} expected, received {received}")
+    model.set_weights(weights)
