@@ -26,7 +26,15 @@ class Finding:
 
 def examine(folder: Path) -> list[Finding]:
     """Check `folder` (a checkout or an unpacked download) and the running environment."""
-    return [_python(), *_packages(), _dvc_command(), *_project_files(folder), _git(folder), _mirror(), _disk(folder)]
+    return [
+        _python(),
+        *_packages(),
+        _dvc_command(),
+        *_project_files(folder),
+        _git(folder),
+        _mirror(),
+        _disk(folder),
+    ]
 
 
 def _python() -> Finding:
@@ -80,7 +88,9 @@ def _git(folder: Path) -> Finding:
 def _mirror() -> Finding:
     mirror = os.environ.get("SEMISYNTH_MIRROR")
     if not mirror:
-        return Finding(True, "SEMISYNTH_MIRROR is not set: public mirrors are asked, then the fallback of params.yaml")
+        return Finding(
+            True, "SEMISYNTH_MIRROR is not set: public mirrors are asked, then the fallback of params.yaml"
+        )
     if "://" in mirror or Path(mirror).is_dir():
         return Finding(True, "SEMISYNTH_MIRROR is set and is tried first")
     return Finding(False, f"SEMISYNTH_MIRROR names no folder and no URL: {mirror}")

@@ -63,7 +63,7 @@ class Discriminator(Protocol):
     """The part of a synthesizer that tells real images from made ones."""
 
     def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The logit float32 (n,) of images uint8 (n, side, side); larger = more like real ones."""
+        """Give the logit float32 (n,) of images uint8 (n, side, side); larger = more like real ones."""
 
 
 class DiscriminatorDetector:

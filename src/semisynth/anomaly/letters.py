@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-# Without the letters that turn into digits when written or turned: O D Q o 0, I l J 1, Z z 2, S s 5, G b 6, y Y 4 ...
+# None that a hand or a turn makes a digit: O D Q o for 0, I l J for 1, Z z for 2, S s for 5, G b for 6, y Y for 4.
 LETTERS = "AEFHKMNRTVWXkmnwx"
 # Bundled with matplotlib. The weights span a pen's strokes, from thin to thick.
 FONTS = (
@@ -25,12 +25,12 @@ MOST_SHIFT = 0.04  # of the image's edge, off the centre of mass
 
 
 def draw_letter(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """One random letter, uint8 (side, side), white on black: font, size, turn and place are drawn from `random`."""
+    """Draw a letter, uint8 (side, side), white on black; `random` chooses it, its font, size, turn and place."""
     return _placed(_glyph(side, random), side, random)
 
 
 def _glyph(side: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    """The letter alone: uint8 (height, width), no empty rows or columns around it."""
+    """Draw the letter alone: uint8 (height, width), no empty rows or columns around it."""
     size = OVERSAMPLING * side
     font = ImageFont.truetype(FOLDER / FONTS[random.integers(len(FONTS))], size)
     canvas = Image.new("L", (3 * size, 3 * size))

@@ -1,7 +1,7 @@
 """How well scores rank anomalies above normal images: three measures in [0, 1], larger is better.
 
-All take `is_anomaly` bool (n,) and `scores` float (n,), larger = more abnormal, and raise ValueError where there are
-only anomalies or none, and on scores that aren't finite.
+All take `is_anomaly` bool (n,) and `scores` float (n,), larger = more abnormal, and raise ValueError where
+there are only anomalies or none, and on scores that aren't finite.
 """
 
 import numpy as np

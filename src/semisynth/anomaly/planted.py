@@ -88,12 +88,12 @@ class PlantedSet:
 
     @property
     def is_anomaly(self) -> NDArray[np.bool_]:
-        """bool (n,)."""
-        return self.kind != NORMAL
+        """Mask bool (n,)."""
+        return np.not_equal(self.kind, NORMAL)
 
     def among_normals(self, kind: str) -> NDArray[np.bool_]:
         """Mask bool (n,) of the anomalies of one `kind` and all normal images."""
-        return (self.kind == NORMAL) | (self.kind == self.kinds.index(kind))
+        return np.isin(self.kind, [NORMAL, self.kinds.index(kind)])
 
 
 def plant(
@@ -109,8 +109,10 @@ def plant(
 
     `images` uint8 (n, side, side) with `labels` int64 (n,) are real. At most half of them become anomalies, and
     none of those is a normal image too, or a nearest neighbour could tell. Raises ValueError on an unknown
-    kind, and where fewer than two images a kind are left.
+    or repeated kind, and where fewer than two images a kind are left.
     """
+    if len(set(kinds)) < len(kinds):
+        raise ValueError(f"expected each kind once, received {', '.join(kinds)}")
     per_kind = min(per_kind, len(images) // (2 * len(kinds)))
     if per_kind < 2:
         raise ValueError(

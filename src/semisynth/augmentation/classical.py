@@ -85,7 +85,7 @@ def _displacements(count: int, side: int, rng: np.random.Generator) -> NDArray[n
     smooth = gaussian_filter(noise, (0, 0, sigma, sigma), mode="constant", truncate=3)
     # A Gaussian of width sigma shrinks the deviation of white noise, sqrt(1/3) here, by 2 sqrt(pi) sigma.
     gain = ELASTIC_DISPLACEMENT * side * math.sqrt(3) * 2 * math.sqrt(math.pi) * sigma
-    return smooth * np.float32(gain)
+    return np.asarray(smooth * np.float32(gain))
 
 
 def _bilinear(
@@ -101,4 +101,4 @@ def _bilinear(
     corner = np.arange(count, dtype=np.int32)[:, np.newaxis, np.newaxis] * wide * wide + top * wide + left
     above = padded[corner] * (1 - across) + padded[corner + 1] * across
     below = padded[corner + wide] * (1 - across) + padded[corner + wide + 1] * across
-    return np.rint(above * (1 - down) + below * down).astype(np.uint8)
+    return np.asarray(np.rint(above * (1 - down) + below * down), np.uint8)

@@ -1,4 +1,4 @@
-"""What all classifiers have in common: the protocol, the settings of their bundles, and the checks of their input."""
+"""What classifiers have in common: the protocol, the settings of their bundles, the checks of their input."""
 
 from pathlib import Path
 from typing import Annotated, Protocol, Self, TypeVar
@@ -56,7 +56,7 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 def settings_of(bundle: Bundle, model: type[AnySettings]) -> AnySettings:
-    """A bundle's settings as a `model`; SemisynthError names the folder and the first wrong setting."""
+    """Validate a bundle's settings as a `model`; SemisynthError names the folder and the first wrong setting."""
     try:
         return model.model_validate(bundle.settings)
     except ValidationError as error:
@@ -68,19 +68,15 @@ def settings_of(bundle: Bundle, model: type[AnySettings]) -> AnySettings:
 def check_training(images: NDArray[np.uint8], labels: NDArray[np.int64], settings: Settings) -> None:
     """Raise SemisynthError unless `images` and `labels` can train a classifier of `settings`."""
     check_images(images, settings)
+    name = settings.name
     if labels.shape != images.shape[:1]:
-        raise SemisynthError(
-            f"{settings.name}: labels of shape ({len(images)},) expected to match the images, received {labels.shape}"
-        )
+        raise SemisynthError(f"{name}: labels of shape ({len(images)},) expected, received {labels.shape}")
     present = np.unique(labels)
     if len(present) < 2:
-        raise SemisynthError(
-            f"{settings.name}: images of at least 2 classes expected for training, received labels {present.tolist()}"
-        )
+        raise SemisynthError(f"{name}: images of 2 classes or more expected, received labels {present.tolist()}")
     if present[0] < 0 or present[-1] >= settings.classes:
-        raise SemisynthError(
-            f"{settings.name}: labels in 0 to {settings.classes - 1} expected, received {present[0]} to {present[-1]}"
-        )
+        highest = settings.classes - 1
+        raise SemisynthError(f"{name}: labels in 0 to {highest} expected, received {present[0]} to {present[-1]}")
 
 
 def check_images(images: NDArray[np.uint8], settings: Settings) -> None:
@@ -95,7 +91,7 @@ def check_images(images: NDArray[np.uint8], settings: Settings) -> None:
 def softmax(scores: NDArray[np.floating]) -> NDArray[np.float32]:
     """Probabilities float32 (n, k) of `scores` (n, k)."""
     powers = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), np.float32)
 
 
 def spread_columns(

@@ -8,14 +8,22 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from semisynth.classifiers.base import KIND, Positive, PositiveFloat, Settings, check_images, check_training
-from semisynth.classifiers.base import settings_of
+from semisynth.classifiers.base import (
+    KIND,
+    Positive,
+    PositiveFloat,
+    Settings,
+    check_images,
+    check_training,
+    settings_of,
+)
 from semisynth.data.pixels import flat
 from semisynth.errors import SemisynthError
 from semisynth.training.bundle import Bundle, save_bundle
 from semisynth.training.progress import track
 
 MODEL_FILE = "model.txt"
+THREADS = 1  # more of them wait for each other in busy loops: beside other work that takes ten times as long
 
 
 class LightgbmSettings(Settings):
@@ -30,7 +38,7 @@ class LightgbmSettings(Settings):
 
 
 class LightgbmClassifier:
-    """A tree for each class and iteration. A class that training lacked keeps a column of near-zero probability."""
+    """A tree for each class and iteration. A class that training lacked keeps a column, of almost 0."""
 
     def __init__(self, settings: LightgbmSettings, booster: lightgbm.Booster | None = None) -> None:
         self.settings, self._booster = settings, booster
@@ -48,8 +56,8 @@ class LightgbmClassifier:
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64], *, resume: Path | None = None) -> Self:
         """See `Classifier.fit`; `resume` is not used."""
         check_training(images, labels, self.settings)
-        data = lightgbm.Dataset(flat(images), labels, free_raw_data=True)
-        booster = lightgbm.Booster(self._parameters(), data)
+        parameters = self._parameters()
+        booster = lightgbm.Booster(parameters, lightgbm.Dataset(flat(images), labels, params=parameters))
         rounds = self.settings.num_iterations
         for _ in track(range(rounds), "LightGBM", rounds):
             if booster.update():  # no leaf can be split any further
@@ -60,7 +68,7 @@ class LightgbmClassifier:
     def predict_proba(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """See `Classifier.predict_proba`."""
         check_images(images, self.settings)
-        return np.asarray(self._fitted().predict(flat(images)), np.float32)
+        return np.asarray(self._fitted().predict(flat(images), num_threads=THREADS), np.float32)
 
     def save(self, folder: Path) -> None:
         """See `Classifier.save`; the model is LightGBM's text."""
@@ -83,10 +91,11 @@ class LightgbmClassifier:
         return cls(settings, booster)
 
     def _parameters(self) -> dict[str, Any]:
-        """Deterministic sums by rows: the trees don't depend on the number of threads."""
+        """Put the settings in LightGBM's words; sums by rows in a fixed order give the same trees again."""
         fixed = {"objective": "multiclass", "num_class": self.settings.classes, "verbose": -1}
-        reproducible = {"deterministic": True, "force_row_wise": True, "seed": self.settings.seed}
-        return {**fixed, **reproducible, **self.settings.model_dump(exclude={"name", "side", "classes", "seed"})}
+        reproducible = {"deterministic": True, "force_row_wise": True, "num_threads": THREADS}
+        chosen = self.settings.model_dump(exclude={"name", "side", "classes"})
+        return {**fixed, **reproducible, **chosen}
 
     def _fitted(self) -> lightgbm.Booster:
         if self._booster is None:

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ LARGEST_PAYLOAD = 2**30  # bytes, unpacked: over twenty times MNIST
 
 
 def read_images(path: Path) -> NDArray[np.uint8]:
-    """The images of an IDX file: uint8 (n, rows, columns), read-only.
+    """Read the images of an IDX file: uint8 (n, rows, columns), read-only.
 
     No more is unpacked than the header promises. SemisynthError names the file where the magic number is not
     2051, where bytes are missing or left over, or where the file is damaged.
@@ -37,7 +37,7 @@ def read_images(path: Path) -> NDArray[np.uint8]:
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
-    """The labels of an IDX file (magic number 2049): int64 (n,). Errors as in `read_images`."""
+    """Read the labels of an IDX file (magic number 2049): int64 (n,). Errors as in `read_images`."""
     return _parsed(path, LABELS_MAGIC).astype(np.int64)
 
 
@@ -50,7 +50,7 @@ def read_pair(images: Path, labels: Path) -> tuple[NDArray[np.uint8], NDArray[np
 
 
 def read_payload(path: Path) -> bytes:
-    """The whole unpacked file, header included, after the same checks as in `read_images`."""
+    """Read the whole unpacked file, header included, after the same checks as in `read_images`."""
     with _unpacked(path) as stream:
         header, shape = _read_header(path, stream)
         size = math.prod(shape)
@@ -85,20 +85,20 @@ def _parsed(path: Path, magic: int) -> NDArray[np.uint8]:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
-    """The bytes of `path`, unpacked on the way if it is a gzip file, whatever its name."""
+def _unpacked(path: Path) -> Iterator[BinaryIO]:
+    """Open `path`, to be unpacked on the way if it is a gzip file, whatever its name."""
     try:
         with path.open("rb") as raw:
             packed = raw.read(2) == GZIP_MAGIC
             raw.seek(0)
-            yield gzip.GzipFile(fileobj=raw) if packed else raw
+            yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
     except FileNotFoundError:
         raise SemisynthError(f"{path}: no such file, expected an IDX file") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise SemisynthError(f"{path}: not a whole gzip file ({error})") from error
 
 
-def _read_header(path: Path, stream: IO[bytes]) -> tuple[bytes, tuple[int, ...]]:
+def _read_header(path: Path, stream: BinaryIO) -> tuple[bytes, tuple[int, ...]]:
     start = stream.read(4)
     magic = int.from_bytes(start, "big")
     if len(start) < 4 or magic not in (IMAGES_MAGIC, LABELS_MAGIC):
@@ -109,7 +109,9 @@ def _read_header(path: Path, stream: IO[bytes]) -> tuple[bytes, tuple[int, ...]]
     dimensions = magic - 2048
     sizes = stream.read(4 * dimensions)
     if len(sizes) < 4 * dimensions:
-        raise SemisynthError(f"{path}: the header ends after {4 + len(sizes)} bytes, expected {4 + 4 * dimensions}")
+        raise SemisynthError(
+            f"{path}: the header ends after {4 + len(sizes)} bytes, expected {4 + 4 * dimensions}"
+        )
     shape = struct.unpack(f">{dimensions}I", sizes)
     if not 0 < math.prod(shape) <= LARGEST_PAYLOAD:
         raise SemisynthError(f"{path}: the header promises shape {shape}, expected 1 to {LARGEST_PAYLOAD} bytes")

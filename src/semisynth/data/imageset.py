@@ -14,6 +14,7 @@ An image set is an `.npz` archive read with `allow_pickle=False`:
 """
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -87,6 +88,9 @@ class ImageSet:
 
 
 def _check_arrays(data: ImageSet) -> None:
+    shape = data.images.shape
+    if len(shape) != 3 or shape[1] != shape[2]:
+        raise SemisynthError(f"{data.source}: `images` must have shape (n, side, side), received {shape}")
     for name, dtype in type_of_field.items():
         value = getattr(data, name)
         if value is None:
@@ -100,9 +104,6 @@ def _check_arrays(data: ImageSet) -> None:
                 f"{data.source}: `{name}` must have shape ({len(data.images)},) to match `images`, "
                 f"received {value.shape}"
             )
-    shape = data.images.shape
-    if len(shape) != 3 or shape[1] != shape[2]:
-        raise SemisynthError(f"{data.source}: `images` must have shape (n, side, side), received {shape}")
     if shape[0] == 0:
         raise SemisynthError(f"{data.source}: `images` is empty, expected at least one image")
     if not SMALLEST_SIDE <= shape[1] <= LARGEST_SIDE or shape[1] % SIDE_STEP:
@@ -137,7 +138,7 @@ def _check_values(data: ImageSet) -> None:
 
 def read_archive(path: Path) -> dict[str, NDArray[Any]]:
     """All arrays of an `.npz`, without unpickling; a damaged, oversized or pickled one raises SemisynthError."""
-    if not path.exists():
+    if not path.is_file():
         raise SemisynthError(f"{path}: no such file; run the stage that writes it first (`dvc repro`)")
     try:
         with zipfile.ZipFile(path) as archive:
@@ -145,11 +146,15 @@ def read_archive(path: Path) -> dict[str, NDArray[Any]]:
         if size > LARGEST_ARCHIVE:
             raise SemisynthError(f"{path}: unpacks to {size} bytes, the limit is {LARGEST_ARCHIVE}")
         with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except ValueError as error:
+            arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, MemoryError) as error:  # MemoryError: an array's own header may promise any size
         raise SemisynthError(f"{path}: holds pickled objects or a damaged array ({error})") from error
-    except (zipfile.BadZipFile, EOFError, KeyError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError) as error:
         raise SemisynthError(f"{path}: not a whole .npz archive ({error})") from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):  # NumPy gives the bytes of members in other formats
+            raise SemisynthError(f"{path}: `{name}` is not an array in NumPy's format")
+    return arrays
 
 
 def load_images(path: Path) -> ImageSet:
@@ -167,6 +172,9 @@ def load_images(path: Path) -> ImageSet:
                 f"{path}: `{name}` must have dtype {np.dtype(type_of_field[name])}, received {arrays[name].dtype}"
             )
     labels = arrays["labels"]
+    pool = arrays.get("pool", np.array(labels.size))
+    if pool.shape != () or pool.dtype.kind not in "iu":
+        raise SemisynthError(f"{path}: `pool` must be one integer, received {pool.dtype} of shape {pool.shape}")
     names = arrays.get("class_names")
     if names is None:
         highest = int(labels.max()) if labels.size else 0
@@ -178,7 +186,7 @@ def load_images(path: Path) -> ImageSet:
         labels=labels,
         class_names=tuple(str(name) for name in names.reshape(-1)),
         dataset=str(arrays.get("dataset", path.stem)),
-        pool=int(arrays.get("pool", len(labels))),
+        pool=int(pool),
         provenance=arrays.get("provenance"),
         confidence=arrays.get("confidence"),
         source=str(path),

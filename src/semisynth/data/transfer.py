@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from requests.utils import get_environ_proxies, select_proxy
 
 from semisynth.files import replacing_file
 
@@ -31,7 +31,7 @@ class TransferError(Exception):
 
 
 def unwatched(chunks: Iterable[bytes], title: str, total: int | None) -> Iterable[bytes]:
-    """The `Watch` that shows nothing."""
+    """Show nothing: the silent `Watch`."""
     return chunks
 
 
@@ -42,7 +42,8 @@ def check_reachable(url: str) -> None:
     host: without this check, a machine that is offline would wait for minutes.
     """
     proxy = select_proxy(url, get_environ_proxies(url))
-    parts = urlsplit(prepend_scheme_if_needed(proxy, "http") if proxy else url)
+    reached = proxy or url
+    parts = urlsplit(reached if "://" in reached else f"http://{reached}")
     address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
     outcome: SimpleQueue[str] = SimpleQueue()
     Thread(target=_connect, args=(address, outcome), daemon=True).start()
@@ -130,6 +131,6 @@ def _network_errors(timeout: float) -> Iterator[None]:
     except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as error:
         raise TransferError("has no valid TLS certificate") from error
     except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
-        raise TransferError("cuts the connection", passing=True) from error
+        raise TransferError("connection broken", passing=True) from error
     except requests.RequestException as error:
         raise TransferError(f"can't be asked: {' '.join(str(error).split())}") from error

@@ -4,8 +4,8 @@ import keras
 from keras import layers
 
 from semisynth.errors import SemisynthError
+from semisynth.networks.dtype import Dtype
 
-Dtype = keras.DTypePolicy | None
 LATENT_SIZE = 100
 
 

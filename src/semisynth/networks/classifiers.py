@@ -3,7 +3,7 @@
 import keras
 from keras import layers
 
-Dtype = keras.DTypePolicy | None
+from semisynth.networks.dtype import Dtype
 
 
 def book_cnn(side: int, classes: int, dtype: Dtype = None) -> keras.Model:

@@ -3,7 +3,8 @@
 import keras
 from keras import layers
 
-Dtype = keras.DTypePolicy | None
+from semisynth.networks.dtype import Dtype
+
 LATENT_SIZE = 100
 
 
@@ -21,7 +22,7 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
         x = layers.Conv2DTranspose(filters, 5, padding="same", dtype=dtype)(x)
         x = _normalized(x, dtype)  # (b, side/2, side/2, 128), then (b, side, side, 64) and 32
     x = layers.Conv2DTranspose(1, 5, padding="same", dtype=dtype)(x)
-    return keras.Model(latent, layers.Activation("tanh", dtype="float32")(x), name="dcgan_generator")
+    return keras.Model([latent], layers.Activation("tanh", dtype="float32")(x), name="dcgan_generator")
 
 
 def _normalized(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:

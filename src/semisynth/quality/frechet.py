@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.floating]) -> float:
     """Distance between the Gaussians fitted to `features_a` (n, d) and `features_b` (m, d).
 
-    0 or more, smaller is nearer. Its unit is that of the features squared, so values from different extractors can't be compared, and
-    it falls as n and m grow, so both sets and any reference value should have the same size.
+    0 or more, smaller is nearer. Its unit is that of the features squared, so values from different
+    extractors can't be compared, and it falls as n and m grow, so a reference needs sets of the same size.
     Raises ValueError on fewer than 2 rows, on unequal widths, and on features that aren't finite.
     """
     for features in (features_a, features_b):

@@ -1,6 +1,6 @@
-"""The measuring classifier. It may know every training label, for it is an instrument and nothing else:
+"""The measuring classifier: an instrument, which may know every training label.
 
-nothing that trains, selects or filters may read it, or the labelled budget would be a fiction.
+So nothing that trains, selects or filters may read it, or the labelled budget would be a fiction.
 Trained on synthetic images instead, and tested on real ones, it gives GAN-train accuracy.
 """
 
@@ -28,13 +28,13 @@ class Instrument:
     network: keras.Model
 
     def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the last layer reads, float32 (n, 128), 0 or more, for images uint8 (n, side, side)."""
+        """Give what the last layer reads, float32 (n, 128), 0 or more, for images uint8 (n, side, side)."""
         layer = self.network.get_layer("features")
         return batched(keras.Model(self.network.inputs, layer.output), images)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """The likeliest class, int64 (n,), of images uint8 (n, side, side)."""
-        return batched(self.network, images).argmax(axis=1).astype(np.int64)
+        """Give the likeliest class, int64 (n,), of images uint8 (n, side, side)."""
+        return np.asarray(batched(self.network, images).argmax(axis=1), np.int64)
 
 
 def fit_instrument(

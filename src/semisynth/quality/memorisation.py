@@ -1,4 +1,4 @@
-"""Are synthetic images copies of training images? Distances to training and to held-out images tell."""
+"""Whether synthetic images are copies of training images: distances to those and to held-out images tell."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,8 +35,10 @@ def memorised_share(
 
     Were training images (m, d) and held-out images (k, d) alike to the generator, the nearest real image
     would be a training image in m / (m + k) of the cases. The excess over that, divided by the largest
-    excess there can be, estimates the share of copies; chance takes it a little below 0. An equal distance
-    counts half.
+    excess there can be, estimates the share of copies. An equal distance counts half. Chance takes it to
+    either side by about (m / k / n)^½ for n different images, so a small held-out set or a collapsed
+    synthetic one leaves it rough; and a network that was itself trained on the training images has them
+    nearer in its features: fresh MNIST digits reach 0.08 so.
     """
     seen, unseen = nearest_distances(synthetic, training), nearest_distances(synthetic, held_out)
     observed = float(np.mean((seen < unseen) + 0.5 * (seen == unseen)))

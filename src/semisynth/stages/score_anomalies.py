@@ -1,5 +1,6 @@
 """Scores anomalies planted among test images by several detectors."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from semisynth.anomaly.detectors import Detector, DiscriminatorDetector, IsolationForestDetector, PcaDetector
 from semisynth.anomaly.metrics import precision_at_k, ranking_by_kind
 from semisynth.anomaly.planted import PlantedSet, plant
-from semisynth.data.imageset import load_images
+from semisynth.data.imageset import ImageSet, load_images
 from semisynth.errors import SemisynthError
 from semisynth.files import write_csv, write_json
 from semisynth.params import load_params
@@ -31,7 +32,7 @@ def score_anomalies(
     """Hide planted anomalies among test images, and measure how well each detector ranks them on top."""
     section = load_params(params).score_anomalies
     data = load_images(test)
-    normal = _sample(np.concatenate([load_images(labelled).images, load_images(unlabelled).images]), section.seed)
+    normal = _sample([load_images(labelled), load_images(unlabelled)], like=data, seed=section.seed)
     try:
         planted = plant(
             section.kinds,
@@ -43,8 +44,10 @@ def score_anomalies(
         )
     except ValueError as error:
         raise SemisynthError(f"{test}: {error}") from error
+    trained = load_synthesizer(synthesizer)
+    _check_side(synthesizer, trained.side, like=data)
     detectors: dict[str, Detector] = {
-        "discriminator": DiscriminatorDetector(load_synthesizer(synthesizer)),
+        "discriminator": DiscriminatorDetector(trained),
         "isolation_forest": IsolationForestDetector(random_state=section.seed),
         "pca": PcaDetector(),
     }
@@ -55,8 +58,17 @@ def score_anomalies(
     _report(results, data.dataset, planted, scores)
 
 
-def _sample(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
+def _sample(parts: Sequence[ImageSet], *, like: ImageSet, seed: int) -> NDArray[np.uint8]:
+    """Images of all `parts`, at most MOST_FITTED; SemisynthError where a side differs from that of `like`."""
+    for part in parts:
+        _check_side(part.source, part.side, like)
+    images = np.concatenate([part.images for part in parts])
     return images[np.random.default_rng([seed, 0]).permutation(len(images))[:MOST_FITTED]]
+
+
+def _check_side(source: object, side: int, like: ImageSet) -> None:
+    if side != like.side:
+        raise SemisynthError(f"{source}: expected side {like.side} as in {like.source}, received {side}")
 
 
 def _report(results: Path, dataset: str, planted: PlantedSet, scores: dict[str, NDArray[np.float64]]) -> None:

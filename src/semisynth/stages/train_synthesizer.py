@@ -60,7 +60,9 @@ def train_synthesizer(
         on_epoch=draw_grid,
     )
     trained.save(synthesizer)
-    _report(results, history, {"dataset": known.dataset, "recipe": recipe.name, "steps": steps, "precision": precision})
+    _report(
+        results, history, {"dataset": known.dataset, "recipe": recipe.name, "steps": steps, "precision": precision}
+    )
     shutil.copytree(grids, results / "samples", dirs_exist_ok=True)
     forget(resume)
 

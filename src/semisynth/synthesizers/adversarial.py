@@ -25,10 +25,15 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
         self.recipe, self.generator, self.discriminator, self.seed = recipe, generator, discriminator, seed
         self.trackers = {name: keras.metrics.Mean(name=name) for name in TRACKED}
 
-    def compile_pair(self, discriminator: keras.optimizers.Optimizer, generator: keras.optimizers.Optimizer) -> None:
-        """Attach both optimizers, built, so that a checkpoint holds all of their state."""
-        super().compile(optimizer=discriminator)
-        self.generator_optimizer = generator
+    def compile_pair(
+        self, discriminator: keras.optimizers.Optimizer, generator: keras.optimizers.Optimizer
+    ) -> None:
+        """Attach both optimizers, built, so that a checkpoint holds all of their state.
+
+        Keras itself is given none: it would end `fit` by setting one optimizer's averages on all weights.
+        """
+        super().compile(optimizer=None)
+        self.discriminator_optimizer, self.generator_optimizer = discriminator, generator
         discriminator.build(self.discriminator.trainable_variables)
         generator.build(self.generator.trainable_variables)
         self.optimizers = [discriminator, generator]
@@ -41,7 +46,7 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
 
     def draw(self, count: tf.Tensor) -> list[tf.Tensor]:
         """Inputs of the generator for this step: latents (count, latent) and, if conditional, classes (count,)."""
-        step = tf.cast(self.optimizer.iterations, tf.int32)
+        step = tf.cast(self.discriminator_optimizer.iterations, tf.int32)
         key = tf.stack([tf.constant(self.seed, tf.int32), step])
         latents = tf.random.stateless_normal((count, self.recipe.latent_size), key)
         if not self.recipe.conditional:
@@ -79,7 +84,7 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
                 by_class = tf.reduce_mean(class_loss(judged["classes"][2 * count :], batch["labels"]))
             total = loss + by_class
         variables = self.discriminator.trainable_variables
-        self.optimizer.apply(tape.gradient(total, variables), variables)
+        self.discriminator_optimizer.apply(tape.gradient(total, variables), variables)
         return {
             "discriminator_loss": loss,
             "class_loss": by_class,

@@ -12,7 +12,13 @@ Drawn = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]
 
 
 def draw_labelled(
-    synthesizer: Synthesizer, believe: Probabilities, *, per_class: int, candidates: float, confidence: float, seed: int
+    synthesizer: Synthesizer,
+    believe: Probabilities,
+    *,
+    per_class: int,
+    candidates: float,
+    confidence: float,
+    seed: int,
 ) -> Drawn:
     """Draw `per_class` × `candidates` images a class, keep up to `per_class` of each: images, labels, confidence.
 
@@ -27,6 +33,9 @@ def draw_labelled(
     labels = asked if synthesizer.has_classes else probabilities.argmax(1).astype(np.int64)
     belief = probabilities[np.arange(len(labels)), labels].astype(np.float32)
     kept = np.concatenate(
-        [np.flatnonzero((labels == label) & (belief >= confidence))[:per_class] for label in range(synthesizer.classes)]
+        [
+            np.flatnonzero((labels == label) & (belief >= confidence))[:per_class]
+            for label in range(synthesizer.classes)
+        ]
     )
     return images[kept], labels[kept], np.clip(belief[kept], 0, 1)

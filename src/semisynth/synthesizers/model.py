@@ -33,7 +33,9 @@ class Synthesizer:
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
-        latents = np.random.default_rng([seed, 1]).standard_normal((len(labels), self.recipe.latent_size), np.float32)
+        latents = np.random.default_rng([seed, 1]).standard_normal(
+            (len(labels), self.recipe.latent_size), np.float32
+        )
         return self.decode(latents, labels)
 
     def decode(
@@ -78,7 +80,9 @@ class Synthesizer:
         save_bundle(folder, KIND, settings, write)
 
 
-def build_synthesizer(recipe: Recipe, side: int, classes: int, dtype: keras.DTypePolicy | None = None) -> Synthesizer:
+def build_synthesizer(
+    recipe: Recipe, side: int, classes: int, dtype: keras.DTypePolicy | None = None
+) -> Synthesizer:
     """A synthesizer with fresh weights; SemisynthError where the recipe can't make this side."""
     return Synthesizer(
         recipe=recipe,

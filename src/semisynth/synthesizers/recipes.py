@@ -8,8 +8,8 @@ import keras
 
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan
+from semisynth.networks.dtype import Dtype
 
-Dtype = keras.DTypePolicy | None
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 
 

@@ -91,7 +91,7 @@ def _batches(
         reals = index_batches(len(real), batch_size, seed=seed, start_step=start)
         classes = balanced_batches(labelled.labels, known, seed=seed, start_step=start)
         for every, some in zip(reals, classes, strict=False):
-            batch = {"real": to_signed(real[every])}
+            batch: dict[str, NDArray[Any]] = {"real": to_signed(real[every])}
             if conditional:
                 batch |= {"labelled": to_signed(labelled.images[some]), "labels": labelled.labels[some]}
             yield batch

@@ -35,7 +35,9 @@ class _StopAtNonFinite(keras.callbacks.Callback):  # type: ignore[misc]
 class _KeepState(keras.callbacks.Callback):  # type: ignore[misc]
     """Extends the history and, where there is a checkpoint, saves the state after each epoch."""
 
-    def __init__(self, history: History, checkpoint: Checkpoint | None, on_epoch: Callable[[int], None] | None) -> None:
+    def __init__(
+        self, history: History, checkpoint: Checkpoint | None, on_epoch: Callable[[int], None] | None
+    ) -> None:
         super().__init__()
         self.history, self.checkpoint, self.on_epoch = history, checkpoint, on_epoch
 
@@ -83,7 +85,11 @@ def fit_resumable(
                 initial_epoch=done,
                 epochs=epochs,
                 steps_per_epoch=steps_per_epoch,
-                callbacks=[_StopAtNonFinite(title), _ShowProgress(steps), _KeepState(history, checkpoint, on_epoch)],
+                callbacks=[
+                    _StopAtNonFinite(title),
+                    _ShowProgress(steps),
+                    _KeepState(history, checkpoint, on_epoch),
+                ],
                 shuffle=False,
                 verbose=0,
             )

@@ -1,0 +1,158 @@
+"""Run the whole pipeline in a fresh clone of HEAD, as a user would, and write benchmarks/default_run.md.
+
+    python benchmarks/default_run.py [--keep-results]
+
+SEMISYNTH_MIRROR is taken from the environment. Uncommitted changes are not in the clone. With --keep-results the
+clone's `results/` and `dvc.lock` take the place of those in the working tree.
+"""
+
+import argparse
+import csv
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+from ruamel.yaml import YAML
+
+from semisynth.files import replacing_folder, write_text
+from semisynth.reporting.tables import markdown_table
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = ROOT / "benchmarks" / "default_run.md"
+COMMAND = ("dvc", "repro")
+SECONDS_BETWEEN_SAMPLES = 0.5
+MEMORY_NOTE = """\
+Memory is resident memory: for a stage that of its own process, for all that of DVC and its children together. The
+time for all includes DVC's own work and the start of each stage.
+"""
+PACKAGES = ("tensorflow", "keras", "scikit-learn", "lightgbm", "dvc")
+
+
+class Run(NamedTuple):
+    """Wall seconds of a command, and the peak of resident memory, in bytes, of it and all its children."""
+
+    seconds: float
+    peak: int
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep-results", action="store_true", help="copy results/ and dvc.lock back")
+    keep = parser.parse_args().keep_results
+    with tempfile.TemporaryDirectory(prefix="default-run-") as temporary:
+        clone = Path(temporary) / "clone"
+        git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+        run = measured(COMMAND, clone)
+        write_text(REPORT, report(clone, run))
+        if keep:
+            keep_results(clone)
+    print(f"{REPORT.relative_to(ROOT)} written")
+
+
+def git(*arguments: str, folder: Path) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def measured(command: Sequence[str], folder: Path) -> Run:
+    """Run `command` in `folder`, with this interpreter's tools and the folder's own sources; exit if it fails."""
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder / "src")}
+    start, peak = time.monotonic(), 0
+    process = psutil.Popen(command, cwd=folder, env=environment)
+    while process.poll() is None:
+        peak = max(peak, resident(process))
+        time.sleep(SECONDS_BETWEEN_SAMPLES)
+    if process.returncode:
+        sys.exit(f"error: `{' '.join(command)}` ended with status {process.returncode}; no report was written")
+    return Run(time.monotonic() - start, peak)
+
+
+def resident(process: psutil.Process) -> int:
+    """Resident bytes of a process and all its children; pages that they share count for each."""
+    total = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            total += one.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # ended between the listing and the look: the next sample is half a second away
+    return total
+
+
+def report(clone: Path, run: Run) -> str:
+    table = (clone / "results" / "compare" / "table.md").read_text(encoding="utf-8")
+    parts = [
+        "# The default run\n",
+        f"`{' '.join(COMMAND)}` in a fresh clone, with the committed `params.yaml`. Measured, and this page\n"
+        "written, by `python benchmarks/default_run.py`.\n",
+        "".join(f"- {name}: {value}\n" for name, value in circumstances(clone).items()),
+        "## Time and memory\n",
+        markdown_table(("stage", "wall time", "peak memory"), stage_rows(clone, run), "lrr"),
+        MEMORY_NOTE,
+        table.replace("\n## ", "\n### ").replace("# ", "## ", 1).rstrip() + "\n",
+    ]
+    return "\n".join(parts)
+
+
+def circumstances(clone: Path) -> dict[str, str]:
+    """Machine, software, commit, time and seeds; no names of hosts or paths."""
+    params = YAML(typ="safe", pure=True).load(clone / "params.yaml")
+    memory = psutil.virtual_memory().total
+    return {
+        "machine": f"{processor()}, {cores()} cores, {gib(memory)} of memory, {platform.system()}",
+        "software": ", ".join(
+            [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
+        ),
+        "commit": git("rev-parse", "HEAD", folder=clone)[:12],
+        "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+        "mirror": "given by SEMISYNTH_MIRROR" if os.environ.get("SEMISYNTH_MIRROR") else "public",
+        "seeds": ", ".join(f"{section} {keys['seed']}" for section, keys in params.items() if "seed" in keys),
+    }
+
+
+def processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def stage_rows(clone: Path, run: Run) -> list[tuple[str, str, str]]:
+    """Give a row per stage, from what its runner recorded, and one for the whole command."""
+    with (clone / ".semisynth" / "timings.csv").open(encoding="utf-8", newline="") as stream:
+        stages = list(csv.DictReader(stream))
+    rows = [(row["stage"], duration(float(row["seconds"])), gib(float(row["peak_mib"]) * 2**20)) for row in stages]
+    return [*rows, ("**all**", f"**{duration(run.seconds)}**", f"**{gib(run.peak)}**")]
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def gib(size: float) -> str:
+    return f"{size / 2**30:.2f} GiB"
+
+
+def keep_results(clone: Path) -> None:
+    with replacing_folder(ROOT / "results") as temporary:
+        shutil.copytree(clone / "results", temporary, dirs_exist_ok=True)
+    shutil.copyfile(clone / "dvc.lock", ROOT / "dvc.lock")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Pseudo-labels: which unlabelled images get the label that a teacher gives them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_DRAW = 43  # tells this module's random stream from others of the same seed
+
+
+def average_probabilities(members: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
+    """Mean float32 (n, classes) of the probabilities (n, classes) of one teacher's members, at least one."""
+    return np.asarray(np.mean(np.stack(members), axis=0, dtype=np.float64), np.float32)
+
+
+def select_confident(
+    probabilities: NDArray[np.floating], *, threshold: float, per_class: int, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Draw up to `per_class` images of each class among those whose likeliest class has at least `threshold`.
+
+    From `probabilities` (n, classes) to row indices int64 (m,), labels int64 (m,) and confidence float32 (m,)
+    in [0, 1], ordered by class. The draw is random: the surest images are the ones that the classifiers have
+    least to learn from. A class that too few images reach ends with fewer; m may be 0.
+    """
+    rng = np.random.default_rng([seed, _DRAW])
+    labels = probabilities.argmax(axis=1).astype(np.int64)
+    confidence = np.clip(probabilities.max(axis=1), 0, 1).astype(np.float32)
+    reached = confidence >= np.float32(threshold)
+    chosen = np.concatenate(
+        [
+            np.sort(rng.permutation(np.flatnonzero(reached & (labels == label)))[:per_class])
+            for label in range(probabilities.shape[1])
+        ]
+    )
+    return chosen, labels[chosen], confidence[chosen]

@@ -1,0 +1,73 @@
+"""From the pairwise decisions of a support vector machine to probabilities of classes."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from sklearn.svm import SVC
+
+_CHUNK = 1000  # rows at a time: bounds the memory of the kernel matrix
+_TEMPERATURES = (1e-3, 1e3)
+
+
+def pairwise_decisions(model: SVC, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Decisions float32 (n, k, k) of a fitted RBF machine: above 0 at [i, j] where class i beats class j.
+
+    The same numbers as `decision_function`, some ten times faster: the kernel is one matrix product.
+    """
+    support = model.support_vectors_.astype(np.float32)
+    weights = _pair_weights(model).astype(np.float32)
+    first, second = np.triu_indices(len(model.classes_), 1)
+    result = np.zeros((len(rows), len(model.classes_), len(model.classes_)), np.float32)
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        distances = (part**2).sum(1)[:, np.newaxis] + (support**2).sum(1) - 2 * part @ support.T
+        decisions = np.exp(-np.float32(model.gamma) * distances) @ weights + _intercepts(model)
+        result[start : start + _CHUNK, first, second] = decisions
+        result[start : start + _CHUNK, second, first] = -decisions
+    return result
+
+
+def lost_margins(decisions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Score float32 (n, k) <= 0 of each class: the sum of the margins by which it loses to other classes.
+
+    The class with most votes nearly always comes first, as in scikit-learn, but unlike votes the score is
+    graded: it tells a clear case from a narrow one.
+    """
+    return np.asarray(np.minimum(decisions, 0).sum(axis=2))
+
+
+def fitted_temperature(scores: NDArray[np.float32], targets: NDArray[np.int64]) -> float:
+    """Find the t for which softmax(`scores` (n, k) / t) gives `targets` (n,) the least log loss.
+
+    Guo et al., "On calibration of modern neural networks" (ICML 2017). The scores must come from images
+    that did not train the model.
+    """
+
+    def log_loss(log_temperature: float) -> float:
+        scaled = scores.astype(np.float64) / np.exp(log_temperature)
+        own = scaled[np.arange(len(targets)), targets]
+        return float((np.logaddexp.reduce(scaled, axis=1) - own).mean())
+
+    bounds = tuple(np.log(_TEMPERATURES))
+    return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))
+
+
+def _pair_weights(model: SVC) -> NDArray[np.float64]:
+    """Weight of each support vector in each pair of classes, (vectors, pairs); pairs as `np.triu_indices`."""
+    count = len(model.classes_)
+    ends = np.cumsum(model.n_support_)
+    blocks = [slice(end - size, end) for end, size in zip(ends, model.n_support_, strict=True)]
+    weights = np.zeros((ends[-1], count * (count - 1) // 2))
+    for pair, (i, j) in enumerate(zip(*np.triu_indices(count, 1), strict=True)):
+        weights[blocks[i], pair] = model.dual_coef_[j - 1, blocks[i]]
+        weights[blocks[j], pair] = model.dual_coef_[i, blocks[j]]
+    return weights * _direction(model)
+
+
+def _intercepts(model: SVC) -> NDArray[np.float32]:
+    return np.asarray(model.intercept_ * _direction(model), np.float32)
+
+
+def _direction(model: SVC) -> int:
+    """With two classes scikit-learn turns the sign round: there a positive decision is for the second class."""
+    return -1 if len(model.classes_) == 2 else 1

@@ -1,0 +1,59 @@
+"""A support vector machine with radial basis functions on raw pixels, one machine for each pair of classes."""
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.svm import SVC
+
+from semisynth.classifiers.base import PositiveFloat, Settings, softmax
+from semisynth.classifiers.crossval import stratified_folds
+from semisynth.classifiers.margins import fitted_temperature, lost_margins, pairwise_decisions
+from semisynth.classifiers.scikit import Rows, ScikitClassifier
+
+CALIBRATION_FOLDS, CALIBRATION_IMAGES = 3, 1000
+KERNEL_CACHE = 500  # megabytes
+
+
+class SvmSettings(Settings):
+    """Names as in scikit-learn; `temperature` is not chosen but fitted."""
+
+    name: Literal["svm"] = "svm"
+    C: PositiveFloat
+    gamma: PositiveFloat | Literal["scale"]
+    temperature: PositiveFloat = 1.0
+
+
+class SvmClassifier(ScikitClassifier[SvmSettings]):
+    """Its probabilities are a softmax of lost margins at a temperature.
+
+    A machine has no probabilities of its own, so the temperature is fitted on held-out parts of at most
+    1,000 training images; it stays 1 where a class has a single image.
+    """
+
+    settings_type, model_type = SvmSettings, SVC
+
+    def _fit(self, rows: Rows, labels: NDArray[np.int64]) -> None:
+        self.settings = self.settings.model_copy(update={"temperature": self._temperature(rows, labels)})
+        self._model = self._machine(rows, labels)
+
+    def _probabilities(self, rows: Rows) -> Rows:
+        return softmax(lost_margins(pairwise_decisions(self._fitted(), rows)) / self.settings.temperature)
+
+    def _machine(self, rows: Rows, labels: NDArray[np.int64]) -> SVC:
+        gamma = self.settings.gamma
+        if gamma == "scale":  # as scikit-learn has it, but kept as a number
+            gamma = 1 / (rows.shape[1] * (float(rows.var()) or 1.0))
+        return SVC(C=self.settings.C, gamma=gamma, cache_size=KERNEL_CACHE).fit(rows, labels)
+
+    def _temperature(self, rows: Rows, labels: NDArray[np.int64]) -> float:
+        seed = self.settings.seed
+        folds = stratified_folds(labels, folds=CALIBRATION_FOLDS, most_images=CALIBRATION_IMAGES, seed=seed)
+        if not folds:
+            return 1.0
+        scores = [
+            lost_margins(pairwise_decisions(self._machine(rows[train], labels[train]), rows[held]))
+            for train, held in folds
+        ]
+        truth = np.concatenate([labels[held] for _, held in folds])
+        return fitted_temperature(np.concatenate(scores), np.unique(truth, return_inverse=True)[1])

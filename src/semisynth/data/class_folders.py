@@ -1,0 +1,78 @@
+"""Images in a folder per class: the folders' names, sorted, are the classes."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, ImageSet
+from semisynth.errors import SemisynthError
+
+FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+
+
+def subfolders(folder: Path) -> list[Path]:
+    """List the folders in `folder`, sorted by name, hidden ones left out."""
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def read_class_folders(folder: Path, dataset: str) -> ImageSet:
+    """Read the images of every class folder in `folder` as grey levels, in the order of their names.
+
+    SemisynthError names the class folder that is empty, or the first image that can't be read, has more than
+    8 bits a channel, or differs in size from the first one.
+    """
+    classes = subfolders(folder)
+    if len(classes) < 2:
+        names = ", ".join(path.name for path in classes) or "none"
+        raise SemisynthError(f"{folder}: expected a folder for each of at least 2 classes, received {names}")
+    files = [(path, label) for label, entry in enumerate(classes) for path in _files_of(entry)]
+    first = _read_grey(files[0][0], None)
+    return ImageSet(
+        images=np.stack([first, *(_read_grey(path, first.shape) for path, _ in files[1:])]),
+        labels=np.array([label for _, label in files], np.int64),
+        class_names=tuple(path.name for path in classes),
+        dataset=dataset,
+        pool=len(files),
+        source=str(folder),
+    )
+
+
+def _files_of(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if not files:
+        raise SemisynthError(f"{folder}: the class has no image, expected at least one")
+    return files
+
+
+def _read_grey(path: Path, expected: tuple[int, ...] | None) -> NDArray[np.uint8]:
+    """uint8 (side, side); the size is checked before anything is unpacked."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                _check_header(path, image, expected)
+                return np.asarray(image.convert("L"))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise SemisynthError(f"{path}: far too large, it may be a decompression bomb ({error})") from error
+    except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files
+        formats = ", ".join(FORMATS)
+        raise SemisynthError(f"{path}: unreadable as an image, expected {formats} ({error})") from error
+
+
+def _check_header(path: Path, image: Image.Image, expected: tuple[int, ...] | None) -> None:
+    shape = image.height, image.width
+    if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
+        raise SemisynthError(f"{path}: expected 8 bits a channel, received mode {image.mode}")
+    if expected is not None and shape != expected:
+        raise SemisynthError(
+            f"{path}: images must have one size, expected {expected[1]}x{expected[0]}, "
+            f"received {shape[1]}x{shape[0]}"
+        )
+    if shape[0] != shape[1] or not SMALLEST_SIDE <= shape[0] <= LARGEST_SIDE or shape[0] % SIDE_STEP:
+        raise SemisynthError(
+            f"{path}: images must be square, with a side of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels that is a "
+            f"multiple of {SIDE_STEP}, received {shape[1]}x{shape[0]}"
+        )

@@ -1,0 +1,84 @@
+"""A user's own data: a folder of class folders, a folder of IDX files, or an NPZ archive."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from semisynth.data.class_folders import read_class_folders, subfolders
+from semisynth.data.idx import TEST_FILES, TRAIN_FILES, read_pair
+from semisynth.data.imageset import ImageSet, load_images
+from semisynth.errors import SemisynthError
+
+
+def load_own(path: Path) -> tuple[ImageSet, ImageSet | None]:
+    """Load the training images at `path`, and the test images if it has any of its own.
+
+    `path` is an `.npz` with `images` and `labels` (see `imageset`), a folder with IDX files named as MNIST's
+    (packed or not), or a folder of class folders, which may stand in `train` and `test`. SemisynthError names
+    the file or folder and what is wrong with it.
+    """
+    if not path.exists():
+        raise SemisynthError(f"{path}: no such file or folder, expected your own data (`download.path`)")
+    train, test = _load_folder(path) if path.is_dir() else (_load_npz(path), None)
+    _check_classes(train)
+    if test is not None:
+        _check_alike(train, test)
+    return train, test
+
+
+def _load_npz(path: Path) -> ImageSet:
+    if path.suffix != ".npz":
+        raise SemisynthError(f"{path}: expected a folder or an .npz file")
+    data = load_images(path)
+    return replace(data, pool=len(data), provenance=None, confidence=None)
+
+
+def _load_folder(folder: Path) -> tuple[ImageSet, ImageSet | None]:
+    dataset = folder.resolve().name
+    if any(_idx_file(folder, name) for name in (*TRAIN_FILES, *TEST_FILES)):
+        return _load_idx(folder, dataset)
+    parts = {part.name: part for part in subfolders(folder)}
+    if "train" in parts and parts.keys() <= {"train", "test"} and subfolders(parts["train"]):
+        test = parts.get("test")
+        return read_class_folders(parts["train"], dataset), read_class_folders(test, dataset) if test else None
+    return read_class_folders(folder, dataset), None
+
+
+def _idx_file(folder: Path, name: str) -> Path | None:
+    candidates = (folder / name, folder / f"{name}.gz")
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _load_idx(folder: Path, dataset: str) -> tuple[ImageSet, ImageSet | None]:
+    images, labels = read_pair(*(_idx_file(folder, name) or folder / name for name in TRAIN_FILES))
+    names = tuple(str(label) for label in range(int(labels.max()) + 1))
+    train = ImageSet(images, labels, names, dataset, pool=len(images), source=str(folder / TRAIN_FILES[0]))
+    if not any(_idx_file(folder, name) for name in TEST_FILES):
+        return train, None
+    images, labels = read_pair(*(_idx_file(folder, name) or folder / name for name in TEST_FILES))
+    return train, ImageSet(images, labels, names, dataset, pool=len(images), source=str(folder / TEST_FILES[0]))
+
+
+def _check_classes(data: ImageSet) -> None:
+    if len(set(data.class_names)) < data.classes:
+        raise SemisynthError(f"{data.source}: `class_names` must differ, received {', '.join(data.class_names)}")
+    if data.labels.min() < 0:
+        row = int(np.argmin(data.labels))
+        raise SemisynthError(f"{data.source}: every image needs a label of 0 or more, row {row} has none")
+    counts = np.bincount(data.labels, minlength=data.classes)
+    if not counts.all():
+        empty = data.class_names[int(np.argmin(counts))]
+        raise SemisynthError(f"{data.source}: class {empty!r} has no image, expected at least one")
+
+
+def _check_alike(train: ImageSet, test: ImageSet) -> None:
+    if test.class_names != train.class_names:
+        raise SemisynthError(
+            f"{test.source}: expected the classes {', '.join(train.class_names)} of {train.source}, "
+            f"received {', '.join(test.class_names)}"
+        )
+    if test.side != train.side:
+        raise SemisynthError(
+            f"{test.source}: expected the side of {train.source}, {train.side} pixels, received {test.side}"
+        )

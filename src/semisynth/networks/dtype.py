@@ -1,0 +1,7 @@
+"""The arithmetic that a builder is asked for."""
+
+from typing import TypeAlias
+
+import keras
+
+Dtype: TypeAlias = keras.DTypePolicy | None

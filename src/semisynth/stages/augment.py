@@ -1,0 +1,83 @@
+"""Make the arms: the labelled images, and what each arm adds to them."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.augmentation.arms import build_arm, provenance_counts
+from semisynth.augmentation.classical import transformed_copies
+from semisynth.augmentation.selection import average_probabilities, select_confident
+from semisynth.classifiers.fitting import load_best
+from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
+from semisynth.files import replacing_folder, write_json
+from semisynth.params import load_params
+from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.model import load_synthesizer
+
+
+def augment(
+    labelled: InputPath,
+    unlabelled: InputPath,
+    synthetic: InputPath,
+    synthesizer: InputPath,
+    baseline: InputPath,
+    augmented: OutputPath,
+    results: OutputPath,
+    params: ParamsPath = Path("params.yaml"),
+) -> None:
+    """Make the arms: the labelled images, and what each arm adds to them."""
+    section = load_params(params).augment
+    known, others, drawn = load_images(labelled), load_images(unlabelled), load_images(synthetic)
+    images, labels = transformed_copies(known.images, known.labels, section.classical_images, seed=section.seed)
+    copies = replace(known, images=images, labels=labels, provenance=None, confidence=None)
+    teacher, probabilities = _taught(baseline, synthesizer, others.images)
+    pseudo = _pseudo_labelled(
+        others,
+        probabilities,
+        threshold=section.pseudo_confidence,
+        per_class=section.pseudo_per_class,
+        seed=section.seed,
+    )
+    counts = {}
+    with replacing_folder(augmented) as folder:
+        for arm in section.arms:
+            data = build_arm(arm, labelled=known, classical=copies, synthetic=drawn, pseudo=pseudo)
+            save_images(folder / f"{arm}.npz", data)
+            counts[arm] = {"images": len(data)} | provenance_counts(data)
+    histogram = np.bincount(() if pseudo is None else pseudo.labels, minlength=known.classes)
+    metrics = {
+        "dataset": known.dataset,
+        "teacher": teacher,
+        "arms": counts,
+        "pseudo_labels": dict(zip(known.class_names, histogram.tolist(), strict=True)),
+        "share_above_threshold": float((probabilities.max(axis=1) >= section.pseudo_confidence).mean()),
+    }
+    write_json(results / "metrics.json", metrics)
+
+
+def _taught(baseline: Path, synthesizer: Path, images: NDArray[np.uint8]) -> tuple[list[str], NDArray[np.float32]]:
+    """Name the members of the teacher, and their mean probabilities (n, classes) for `images`."""
+    classifier, model = load_best(baseline), load_synthesizer(synthesizer)
+    members = {classifier.name: classifier.predict_proba(images)}
+    if model.has_classes:
+        members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
+    return list(members), average_probabilities(list(members.values()))
+
+
+def _pseudo_labelled(
+    others: ImageSet, probabilities: NDArray[np.float32], *, threshold: float, per_class: int, seed: int
+) -> ImageSet | None:
+    """Label a random choice of the images that the teacher is sure of; None where it is sure of none."""
+    chosen, labels, confidence = select_confident(
+        probabilities, threshold=threshold, per_class=per_class, seed=seed
+    )
+    if not len(chosen):
+        return None
+    provenance = np.full(len(chosen), PSEUDO, np.uint8)
+    return replace(others.take(chosen), labels=labels, provenance=provenance, confidence=confidence)
+
+
+if __name__ == "__main__":
+    run_stage(augment)

@@ -1,0 +1,56 @@
+"""Train the baseline's classifiers again, on every arm."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from semisynth.augmentation.arms import provenance_counts
+from semisynth.classifiers.fitting import copy_bundles, fit_or_reuse
+from semisynth.classifiers.registry import build_classifier
+from semisynth.data.imageset import ImageSet, load_images
+from semisynth.files import replacing_folder, write_json
+from semisynth.params import load_params
+from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.training.precision import resolve_precision
+from semisynth.training.progress import track
+from semisynth.training.resume import forget, resume_folder
+
+
+def train_augmented(
+    augmented: InputPath,
+    models: OutputPath,
+    results: OutputPath,
+    params: ParamsPath = Path("params.yaml"),
+) -> None:
+    """Train the baseline's classifiers on every arm: same settings, same budget, same seed, other images."""
+    sections = load_params(params)
+    section, names = sections.train_baseline, sections.train_augmented.classifiers
+    settings = section.model_dump()
+    precision = resolve_precision(section.cnn.precision)
+    sets = {arm: load_images(augmented / f"{arm}.npz") for arm in sections.augment.arms}
+    wanted = settings | {"on": precision, "classifiers": names, "arms": list(sets)}
+    resume = resume_folder("train_augmented", wanted, [augmented])
+
+    bundles = {}
+    places = [(arm, name) for arm in sets for name in names]
+    for arm, name in track(places, "classifiers on arms"):
+        data = sets[arm]
+        size = {"side": data.side, "classes": data.classes, "pool": data.pool}
+        make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
+        bundles[f"{arm}/{name}"] = fit_or_reuse(make, data, resume / arm / name)
+    with replacing_folder(models) as folder:
+        copy_bundles(bundles, folder)
+    dataset = next(iter(sets.values())).dataset
+    arms = {arm: _composition(data) for arm, data in sets.items()}
+    write_json(results / "metrics.json", {"dataset": dataset, "precision": precision, "arms": arms})
+    forget(resume)
+
+
+def _composition(data: ImageSet) -> dict[str, Any]:
+    counts = provenance_counts(data)
+    shares = {name: count / len(data) for name, count in counts.items()}
+    return {"images": len(data), "by_provenance": counts, "share": shares}
+
+
+if __name__ == "__main__":
+    run_stage(train_augmented)

@@ -1,0 +1,44 @@
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from semisynth.classifiers.base import Classifier
+from semisynth.classifiers.registry import build_classifier
+
+Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
+
+SETTINGS: Mapping[str, Any] = {
+    "cnn": {"max_steps": 30, "max_passes": 9.0, "batch_size": 16, "learning_rate": 0.002, "precision": "float32"},
+    "lightgbm": {
+        "num_iterations": 10,
+        "learning_rate": 0.2,
+        "num_leaves": 7,
+        "min_data_in_leaf": 3,
+        "feature_fraction": 0.3,
+    },
+    "svm": {"C": 5.0, "gamma": "scale"},
+    "logistic": {"C": 1.0, "max_iter": 50},
+}
+
+
+@pytest.fixture(scope="session")
+def digits() -> Labelled:
+    """scikit-learn's digits, uint8 (1797, 16, 16)."""
+    data = load_digits()
+    images = np.kron(np.minimum(data.images * 16, 255).astype(np.uint8), np.ones((2, 2), np.uint8))
+    return images, data.target.astype(np.int64)
+
+
+@pytest.fixture
+def make():
+    """Build a small classifier for images of 16 x 16 pixels."""
+
+    def build(name: str, *, seed: int = 0, classes: int = 10, **changes: Any) -> Classifier:
+        settings = {**SETTINGS, name: {**SETTINGS[name], **changes}}
+        return build_classifier(name, settings=settings, seed=seed, side=16, classes=classes, pool=1000)
+
+    return build

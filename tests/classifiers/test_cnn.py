@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from semisynth.classifiers import cnn
+from semisynth.classifiers.cnn import epochs_of
+
+
+class KilledError(Exception):
+    """Stands for `kill -9`."""
+
+
+@pytest.mark.parametrize(("steps", "epochs"), [(1500, 20), (410, 10), (21, 7), (7, 7), (1, 1), (1499, 1)])
+def test_epochs_divide_the_steps(steps, epochs):
+    assert epochs_of(steps) == epochs
+
+
+@pytest.mark.parametrize(("settings", "steps"), [({}, 30), ({"max_steps": 5}, 5), ({"max_passes": 0.3}, 19)])
+def test_the_pool_and_not_the_arm_sets_the_number_of_steps(settings, steps, make):
+    assert make("cnn", **settings).settings.steps == steps
+
+
+def test_the_learning_rate_ends_at_0_after_exactly_the_budget(make, digits):
+    classifier = make("cnn", max_steps=6).fit(digits[0][:40], digits[1][:40])
+    optimizer = classifier._network.optimizer
+    assert int(optimizer.iterations) == 6
+    assert float(optimizer.learning_rate) == pytest.approx(0, abs=1e-9)
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_probabilities(make, digits, tmp_path, monkeypatch):
+    images, labels = (part[:60] for part in digits)
+    whole = make("cnn", max_steps=6).fit(images, labels).predict_proba(images)
+
+    def cut_off(size, labels, batch_size, *, seed, start_step):
+        for number, batch in enumerate(original(size, labels, batch_size, seed=seed, start_step=start_step)):
+            if number == 4:
+                raise KilledError
+            yield batch
+
+    original = cnn.image_batches
+    monkeypatch.setattr(cnn, "image_batches", cut_off)
+    with pytest.raises(KilledError):
+        make("cnn", max_steps=6).fit(images, labels, resume=tmp_path)
+    assert any(tmp_path.iterdir())
+    monkeypatch.setattr(cnn, "image_batches", original)
+    resumed = make("cnn", max_steps=6).fit(images, labels, resume=tmp_path).predict_proba(images)
+    np.testing.assert_array_equal(resumed, whole)
+
+
+def test_bfloat16_keeps_its_precision_when_loaded(make, digits, tmp_path):
+    images, labels = (part[:60] for part in digits)
+    classifier = make("cnn", max_steps=3, precision="bfloat16").fit(images, labels)
+    classifier.save(tmp_path)
+    loaded = cnn.CnnClassifier.load(cnn_bundle(tmp_path))
+    np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
+    assert loaded.settings.precision == "bfloat16"
+
+
+def cnn_bundle(folder):
+    from semisynth.training.bundle import load_bundle
+
+    return load_bundle(folder, "classifier")

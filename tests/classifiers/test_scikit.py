@@ -1,0 +1,80 @@
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import skops.io
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
+
+from semisynth.classifiers.registry import load_classifier
+from semisynth.classifiers.scikit import MODEL_FILE
+from semisynth.errors import SemisynthError
+from semisynth.training.bundle import save_bundle
+
+
+class Foreign(SVC):
+    """A type of which skops knows nothing."""
+
+
+def save_as_svm(folder, model, **settings):
+    known = {"name": "svm", "side": 16, "classes": 10, "seed": 0, "C": 1.0, "gamma": 0.1} | settings
+    save_bundle(folder, "classifier", known, lambda part: skops.io.dump(model, part / MODEL_FILE))
+
+
+@pytest.fixture
+def rows(digits):
+    return digits[0][:60].reshape(60, -1) / 255, digits[1][:60]
+
+
+def test_a_type_that_skops_does_not_trust_is_refused(rows, tmp_path):
+    save_as_svm(tmp_path, Foreign(gamma=0.1).fit(*rows))
+    with pytest.raises(SemisynthError, match=r"model\.skops: not a model that can be trusted .*Foreign"):
+        load_classifier(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (LogisticRegression(), "SVC expected, received LogisticRegression"),
+        (OrderedDict(a=1), "SVC expected, received OrderedDict"),
+        (SVC(), "256 features expected, received None"),
+    ],
+)
+def test_another_model_is_refused(model, message, tmp_path):
+    save_as_svm(tmp_path, model)
+    with pytest.raises(SemisynthError, match=message):
+        load_classifier(tmp_path)
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    settings = {"name": "svm", "side": 16, "classes": 10, "seed": 0, "C": 1.0, "gamma": 0.1}
+    save_bundle(tmp_path, "classifier", settings, lambda part: (part / MODEL_FILE).write_bytes(b"garbage"))
+    with pytest.raises(SemisynthError, match="not a model that can be trusted"):
+        load_classifier(tmp_path)
+
+
+def test_the_support_vector_machine_is_calibrated_on_held_out_images(make, digits):
+    images, labels = digits
+    classifier = make("svm").fit(images[:100], labels[:100])
+    probabilities = classifier.predict_proba(images[100:])
+    sure = probabilities.max(axis=1) >= 0.9
+    right = probabilities.argmax(axis=1) == labels[100:]
+    assert classifier.settings.temperature != 1
+    assert abs(probabilities.max(axis=1).mean() - right.mean()) < 0.15
+    assert sure.mean() > 0.1
+    assert right[sure].mean() > 0.9
+
+
+def test_one_image_a_class_leaves_the_temperature_at_1(make, digits):
+    images, labels = digits
+    classifier = make("svm").fit(images[:10], labels[:10])
+    assert sorted(labels[:10]) == list(range(10))
+    assert classifier.settings.temperature == 1
+
+
+def test_logistic_regression_agrees_with_scikit_learn(make, digits):
+    images, labels = digits
+    rows = images.reshape(len(images), -1) / 255
+    expected = LogisticRegression(C=1.0, max_iter=1000).fit(rows[:100], labels[:100]).predict_proba(rows)
+    received = make("logistic", max_iter=1000).fit(images[:100], labels[:100]).predict_proba(images)
+    np.testing.assert_allclose(received, expected, atol=0.01)

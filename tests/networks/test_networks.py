@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisynth.errors import SemisynthError
+from semisynth.networks import acgan, dcgan
+from semisynth.networks.classifiers import book_cnn, strided_cnn
+from semisynth.training.precision import dtype_policy
+
+# Worked out by hand: (kernel height × width × in + bias) × out, summed over the layers.
+COUNTS = [
+    (book_cnn(28, 10), 887_530),
+    (strided_cnn(28, 10), 832 + 18_496 + 73_856 + 802_944 + 1_290),
+    (acgan.generator(28, 10), 1_000 + 349_056 + 1_843_392 + 768 + 460_896 + 384 + 2_401),
+    (acgan.discriminator(28, 10), 320 + 18_496 + 73_856 + 295_168 + 12_545 + 125_450),
+    (
+        dcgan.generator(28),
+        (100 + 1) * 12_544 + 4 * 12_544 + 819_328 + 512 + 204_864 + 256 + 51_232 + 128 + 801,
+    ),
+    (dcgan.discriminator(28), 1_664 + 204_928 + 819_456 + 3_277_312 + 4 * 4 * 512 + 1),
+]
+
+
+@pytest.mark.parametrize(("network", "count"), COUNTS, ids=lambda value: getattr(value, "name", None))
+def test_parameter_counts(network, count):
+    assert network.count_params() == count
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("side", [20, 28, 32])
+def test_generators_make_images_in_range(side, precision):
+    policy = dtype_policy(precision)
+    latents, labels = tf.random.normal((2, 100), seed=1), tf.constant([0, 1])
+    for image in (
+        acgan.generator(side, 3, policy)([latents, labels]),
+        dcgan.generator(side, policy)([latents]),
+    ):
+        assert image.shape == (2, side, side, 1)
+        assert image.dtype == tf.float32
+        assert float(tf.reduce_max(tf.abs(image))) <= 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_discriminators_and_classifiers_return_float32_logits(precision):
+    policy = dtype_policy(precision)
+    images = np.zeros((3, 16, 16, 1), np.float32)
+    judged = acgan.discriminator(16, 4, policy)(images)
+    assert judged["realness"].shape == (3,)
+    assert judged["classes"].shape == (3, 4)
+    assert dcgan.discriminator(16, policy)(images)["realness"].shape == (3,)
+    for network in (book_cnn(16, 4, policy), strided_cnn(16, 4, policy)):
+        logits = network(images)
+        assert logits.shape == (3, 4)
+        assert logits.dtype == tf.float32
+
+
+def test_a_side_that_a_network_cannot_make_is_refused():
+    with pytest.raises(SemisynthError, match="multiple of 4 from 20 on, received 16"):
+        acgan.generator(16, 10)

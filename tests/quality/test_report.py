@@ -1,0 +1,72 @@
+import math
+
+import numpy as np
+import pytest
+
+from semisynth.quality.report import Measured, distance_metrics, label_metrics
+
+NAMES = ("zero", "one", "two")
+
+
+def measured(seed, per_class, shift=0.0):
+    random = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], per_class)
+    features = random.normal(size=(len(labels), 4)) + 10.0 * labels[:, np.newaxis] + shift
+    return Measured(features.astype(np.float32), labels)
+
+
+def test_real_images_as_good_as_real_ones_stand_at_the_floor():
+    metrics = distance_metrics(measured(0, 300), measured(1, 900), measured(2, 300), images=600, seed=0)
+    assert metrics["images"] == 600
+    assert metrics["frechet_distance"] == pytest.approx(metrics["frechet_floor"], abs=2)
+    assert metrics["nearest_distance_ratio"] == pytest.approx(1, abs=0.2)
+    assert abs(metrics["memorised_share"]) < 0.2
+
+
+def test_shifted_images_are_far_from_real_ones():
+    metrics = distance_metrics(measured(0, 300, shift=5.0), measured(1, 300), measured(2, 300), images=900, seed=0)
+    assert metrics["frechet_distance"] == pytest.approx(100, rel=0.1)
+    assert metrics["frechet_floor"] < 2
+
+
+def test_memorisation_is_judged_by_all_test_images_however_few_are_compared():
+    training, test = measured(1, 300), measured(2, 300)
+    some = test.sample(600, 7)
+    copies_of_test = Measured(some.features + np.float32(1e-3), some.labels)
+    metrics = distance_metrics(copies_of_test, training, test, images=300, seed=0)
+    assert metrics["memorised_share"] == pytest.approx(-1)  # no nearest image is a training image, 1 in 2 expected
+
+
+def test_copies_of_training_images_show_though_only_some_are_compared():
+    training = measured(1, 900)
+    metrics = distance_metrics(training.sample(300, 5), training, measured(2, 300), images=300, seed=0)
+    assert metrics["memorised_share"] == pytest.approx(1)
+
+
+def test_samples_keep_features_and_labels_together():
+    data = Measured(np.arange(50, dtype=np.float32)[:, np.newaxis], np.arange(50))
+    sample = data.sample(20, 3)
+    assert len(sample) == 20
+    assert np.array_equal(sample.features[:, 0], sample.labels)
+    assert len(np.unique(sample.labels)) == 20
+    assert np.array_equal(sample.labels, data.sample(20, 3).labels)
+    assert len(data.sample(80, 3)) == 50
+
+
+def test_label_metrics_of_a_generator_that_makes_one_class():
+    made, test = measured(0, 10), measured(2, 40)
+    collapsed = Measured(np.zeros_like(made.features), made.labels)
+    metrics, rows = label_metrics(collapsed, np.full(30, 1), test, NAMES, images=1000, seed=0)
+    assert metrics["label_agreement"] == pytest.approx(1 / 3)
+    assert metrics["label_agreement_per_class"] == {"zero": 0.0, "one": 1.0, "two": 0.0}
+    assert metrics["class_histogram"] == {"zero": 0, "one": 30, "two": 0}
+    assert metrics["mode_entropy"] == 0
+    assert metrics["mode_entropy_of_even_classes"] == pytest.approx(math.log(3))
+    assert metrics["diversity_ratio"] == 0
+    assert rows[1] == {"class": "one", "agreement": 1.0, "images": 10, "diversity": 0.0}
+
+
+def test_a_class_nobody_asked_for_has_a_row_too():
+    made = Measured(np.zeros((2, 4), np.float32), np.array([0, 0]))
+    _, rows = label_metrics(made, np.array([0, 0]), measured(2, 5), NAMES, images=1000, seed=0)
+    assert rows[2] == {"class": "two", "agreement": None, "images": 0, "diversity": 0.0}

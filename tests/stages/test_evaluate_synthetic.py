@@ -1,0 +1,92 @@
+import csv
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from semisynth.data.imageset import ImageSet, save_images
+from semisynth.errors import SemisynthError
+from semisynth.stages.evaluate_synthetic import evaluate_synthetic
+
+PARAMS = Path(__file__).parents[2] / "params.yaml"
+BUDGET = {"max_steps": 30, "max_passes": 100.0, "batch_size": 32, "images": 60, "seed": 0}
+
+
+def bars(seed, count, collapsed=False):
+    """Bright bars, at one of three places, in noise; a collapsed set repeats one image a class."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count) % 3
+    images = random.integers(0, 120, (count, 16, 16))
+    for image, label in zip(images, labels, strict=True):
+        image[:, 5 * label : 5 * label + 5] += 120
+    if collapsed:
+        images = images[labels]
+    return ImageSet(images.astype(np.uint8), labels, ("left", "middle", "right"), "bars", pool=count)
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Runs the stage in an empty folder; returns its metrics and the rows of its table."""
+    monkeypatch.chdir(tmp_path)
+    tree = YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8"))
+    tree["evaluate_synthetic"] = BUDGET
+    with Path("params.yaml").open("w", encoding="utf-8") as stream:
+        YAML().dump(tree, stream)
+
+    def run_on(synthetic, train=None, test=None):
+        sets = {"synthetic": synthetic, "train": train or bars(1, 150), "test": test or bars(2, 90)}
+        paths = {name: Path(f"{name}.npz") for name in sets}
+        for name, path in paths.items():
+            save_images(path, sets[name])
+        evaluate_synthetic(**paths, results=Path("results"))
+        with Path("results/per_class.csv").open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.DictReader(stream))
+        return json.loads(Path("results/metrics.json").read_text(encoding="utf-8")), rows
+
+    return run_on
+
+
+def test_good_images_come_near_the_floor_leave_no_state_behind_and_are_measured_alike_again(run):
+    metrics, rows = run(bars(3, 60))
+    assert metrics["dataset"] == "bars"
+    assert metrics["images"] == 60
+    assert metrics["instrument_accuracy"] > 0.9
+    assert metrics["label_agreement"] > 0.9
+    assert metrics["gan_train_accuracy"] > 0.8
+    assert metrics["gan_train_accuracy_of_real"] > 0.8
+    assert metrics["frechet_distance"] < 4 * metrics["frechet_floor"]
+    assert metrics["diversity_ratio"] == pytest.approx(1, abs=0.2)
+    assert metrics["mode_entropy"] > 0.95 * math.log(3)
+    assert 0.7 < metrics["nearest_distance_ratio"] < 1.4
+    assert sum(metrics["class_histogram"].values()) == 60
+    assert [row["class"] for row in rows] == ["left", "middle", "right"]
+    assert [row["images"] for row in rows] == ["20", "20", "20"]
+    assert not list(Path(".semisynth/resume/evaluate_synthetic").glob("*"))
+    assert run(bars(3, 60)) == (metrics, rows)
+
+
+def test_collapsed_images_agree_with_their_labels_but_have_no_diversity(run):
+    metrics, rows = run(bars(3, 60, collapsed=True))
+    assert metrics["label_agreement"] > 0.9
+    assert metrics["diversity_ratio"] < 0.01
+    assert max(float(row["diversity"]) for row in rows) < 0.01
+
+
+def test_images_of_other_classes_or_sides_are_refused(run):
+    with pytest.raises(SemisynthError, match=r"synthetic\.npz: expected side 16 and classes .* as in train\.npz"):
+        run(replace(bars(3, 60), class_names=("a", "b", "c")))
+    wide = replace(bars(2, 90), images=np.zeros((90, 20, 20), np.uint8))
+    with pytest.raises(SemisynthError, match=r"test\.npz: expected side 16 .* received side 20"):
+        run(bars(3, 60), test=wide)
+    assert not Path("results").exists()
+
+
+def test_images_without_a_label_are_refused(run):
+    labels = bars(1, 150).labels.copy()
+    labels[4] = -1
+    with pytest.raises(SemisynthError, match=r"train\.npz: expected a label for every image, row 4 holds -1"):
+        run(bars(3, 60), train=replace(bars(1, 150), labels=labels))

@@ -1,0 +1,164 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from semisynth.data.imageset import ImageSet
+from semisynth.errors import SemisynthError
+from semisynth.synthesizers.adversarial import AdversarialModel
+from semisynth.synthesizers.drawing import draw_labelled
+from semisynth.synthesizers.model import build_synthesizer, load_synthesizer
+from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
+from semisynth.synthesizers.training import train_synthesizer
+from semisynth.training.determinism import seed_everything
+
+SIDE = 20
+
+
+@pytest.fixture(scope="module")
+def labelled():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (12, SIDE, SIDE), np.uint8)
+    return ImageSet(images, np.arange(12) % 3, ("a", "b", "c"), "noise", 12)
+
+
+def train(name, labelled, **options):
+    settings = {"steps": 4, "epochs": 2, "batch_size": 4, "seed": 1} | options
+    return train_synthesizer(recipe_by_name(name), labelled.images, labelled, **settings)
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_every_recipe_trains_saves_loads_and_samples_the_same(name, labelled, tmp_path):
+    trained, history = train(name, labelled)
+    assert len(history) == 2
+    assert all(np.isfinite(list(epoch.values())).all() for epoch in history)
+    labels = np.array([0, 1, 2, 2])
+    images = trained.sample(labels, seed=3)
+    assert images.shape == (4, SIDE, SIDE)
+    assert images.dtype == np.uint8
+    trained.save(tmp_path / "s")
+    loaded = load_synthesizer(tmp_path / "s")
+    np.testing.assert_array_equal(loaded.sample(labels, seed=3), images)
+    assert not np.array_equal(loaded.sample(labels, seed=4), images)
+    np.testing.assert_array_equal(loaded.realness(images), trained.realness(images))
+    assert loaded.features(images).shape[0] == 4
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_step_changes_the_weights_of_both_networks(name, labelled):
+    recipe = recipe_by_name(name)
+    seed_everything(1)
+    fresh = build_synthesizer(recipe, SIDE, 3)
+    seed_everything(1)
+    trained, _ = train(name, labelled, steps=1, epochs=1, ema_momentum=0.0)
+    for before, after in ((fresh.generator, trained.generator), (fresh.discriminator, trained.discriminator)):
+        for old, new in zip(before.trainable_variables, after.trainable_variables, strict=True):
+            unused = "embedding" in old.path  # a row of a class that was not drawn stays
+            assert unused or not np.array_equal(old.numpy(), new.numpy()), old.path
+
+
+def test_the_same_seed_gives_the_same_weights(labelled):
+    first, _ = train("acgan", labelled)
+    second, _ = train("acgan", labelled)
+    other, _ = train("acgan", labelled, seed=2)
+    weights = [trained.generator.get_weights()[-1] for trained in (first, second, other)]
+    np.testing.assert_array_equal(weights[0], weights[1])
+    assert not np.array_equal(weights[0], weights[2])
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_training_ends_bit_identical(labelled, tmp_path, precision):
+    straight, history = train("acgan", labelled, steps=12, epochs=3, precision=precision)
+
+    def kill(number, _):
+        if number == 2:
+            raise KilledError
+
+    options = {"steps": 12, "epochs": 3, "precision": precision, "resume": tmp_path}  # 12: weights are averaged
+    with pytest.raises(KilledError):
+        train("acgan", labelled, on_epoch=kill, **options)
+    resumed, resumed_history = train("acgan", labelled, **options)
+    assert resumed_history == history
+    for pair in ((straight.generator, resumed.generator), (straight.discriminator, resumed.discriminator)):
+        for ours, theirs in zip(*(network.get_weights() for network in pair), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_weights_are_averaged_over_the_last_tenth(labelled):
+    """With a momentum of 1 - 10 / 20, twenty steps leave the averages near the last weights, and not at them."""
+    plain, _ = train("acgan", labelled, steps=20, epochs=1, ema_momentum=0.0)
+    averaged, _ = train("acgan", labelled, steps=20, epochs=1)
+    fresh = train("acgan", labelled, steps=1, epochs=1, ema_momentum=0.0)[0]
+    for which in ("generator", "discriminator"):
+        last, mean, first = (
+            getattr(one, which).trainable_variables[0].numpy() for one in (plain, averaged, fresh)
+        )
+        assert 0 < np.abs(mean - last).mean() < np.abs(first - last).mean()
+
+
+def test_both_optimizers_count_the_steps(labelled):
+    recipe = recipe_by_name("acgan")
+    fresh = build_synthesizer(recipe, SIDE, 3)
+    model = AdversarialModel(recipe, fresh.generator, fresh.discriminator, seed=0)
+    model.compile_pair(recipe.optimizer(0.001, 0.9), recipe.optimizer(0.001, 0.9))
+    images = np.zeros((2, SIDE, SIDE, 1), np.float32)
+    for _ in range(3):
+        model.train_step({"real": images, "labelled": images, "labels": np.array([0, 1])})
+    assert [int(optimizer.iterations) for optimizer in model.optimizers] == [3, 3]
+
+
+def test_class_loss_sees_labelled_images_alone(labelled):
+    """Other unlabelled images change the realness loss, and not the class loss of the first step."""
+    other = dataclasses.replace(labelled, images=255 - labelled.images)
+    recipe = recipe_by_name("acgan")
+    options = {"steps": 1, "epochs": 1, "batch_size": 4, "seed": 1}
+    _, first = train_synthesizer(recipe, labelled.images, labelled, **options)
+    _, second = train_synthesizer(recipe, other.images, labelled, **options)
+    assert first[0]["class_loss"] == pytest.approx(second[0]["class_loss"], abs=1e-6)
+    assert first[0]["discriminator_loss"] != pytest.approx(second[0]["discriminator_loss"], abs=1e-6)
+
+
+def test_an_unknown_recipe_is_named_with_the_nearest():
+    with pytest.raises(SemisynthError, match="`acgann`; did you mean `acgan`"):
+        recipe_by_name("acgann")
+
+
+def test_a_recipe_that_cannot_make_the_side_is_refused_before_training():
+    images = np.zeros((4, 16, 16), np.uint8)
+    small = ImageSet(images, np.arange(4) % 2, ("a", "b"), "small", 4)
+    with pytest.raises(SemisynthError, match="received 16"):
+        train("acgan", small)
+
+
+def believing(share):
+    """A judge that gives class 0 the probability `share`, whatever it sees."""
+    return lambda images: np.tile(np.array([share, 1 - share], np.float32), (len(images), 1))
+
+
+def test_drawing_keeps_the_asked_number_per_class():
+    synthesizer = build_synthesizer(recipe_by_name("acgan"), SIDE, 2)
+    images, labels, confidence = draw_labelled(
+        synthesizer, believing(0.75), per_class=5, candidates=2.0, confidence=0.2, seed=0
+    )
+    assert labels.tolist() == [0] * 5 + [1] * 5
+    assert confidence.tolist() == [0.75] * 5 + [0.25] * 5
+    assert images.shape == (10, SIDE, SIDE)
+
+
+def test_drawing_drops_what_the_judge_does_not_believe():
+    synthesizer = build_synthesizer(recipe_by_name("acgan"), SIDE, 2)
+    _, labels, _ = draw_labelled(synthesizer, believing(0.9), per_class=5, candidates=1.0, confidence=0.5, seed=0)
+    assert labels.tolist() == [0] * 5
+
+
+def test_an_unconditional_recipe_takes_its_labels_from_the_judge():
+    synthesizer = build_synthesizer(recipe_by_name("dcgan"), SIDE, 2)
+    _, labels, confidence = draw_labelled(
+        synthesizer, believing(0.1), per_class=3, candidates=1.0, confidence=0.5, seed=0
+    )
+    assert labels.tolist() == [1, 1, 1]
+    assert confidence == pytest.approx([0.9] * 3)

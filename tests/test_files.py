@@ -1,0 +1,104 @@
+import hashlib
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from semisynth.files import replacing_file, replacing_folder, sha256_of, write_csv, write_json, write_text
+
+
+class InterruptedWriteError(Exception):
+    """Stands for whatever ends a write half-way."""
+
+
+def write_half(target: Path, error: type[BaseException]) -> None:
+    with replacing_file(target) as temporary:
+        temporary.write_text("hal")
+        raise error
+
+
+def write_half_of_folder(target: Path, error: type[BaseException]) -> None:
+    with replacing_folder(target) as temporary:
+        (temporary / "half").write_text("new")
+        raise error
+
+
+def test_file_appears_whole_under_its_name(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "folder" / "file.txt"
+    with replacing_file(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+        assert temporary.parent == target.parent  # so that the rename stays on one file system
+    assert target.read_text() == "whole"
+    assert [path.name for path in target.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [InterruptedWriteError, KeyboardInterrupt])
+def test_interrupted_file_leaves_the_old_one_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("old")
+    with pytest.raises(error):
+        write_half(target, error)
+    assert target.read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_file_is_readable_by_others_as_usual(tmp_path: Path) -> None:
+    write_text(tmp_path / "file.txt", "text")
+    assert (tmp_path / "file.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "stale").write_text("old")
+    with replacing_folder(target) as temporary:
+        (temporary / "fresh").write_text("new")
+        assert (target / "stale").exists()
+        assert not (target / "fresh").exists()
+    assert [path.name for path in target.iterdir()] == ["fresh"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("error", [InterruptedWriteError, KeyboardInterrupt])
+def test_interrupted_folder_leaves_the_old_one_and_nothing_else(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "kept").write_text("old")
+    with pytest.raises(error):
+        write_half_of_folder(target, error)
+    assert [path.name for path in target.iterdir()] == ["kept"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"abc")
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_json_round_trip(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"name": "é", "value": 0.1, "inner": {"n": 1}})
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert json.loads(text) == {"name": "é", "value": 0.1, "inner": {"n": 1}}
+    assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_json_has_no_nan_and_no_infinity(tmp_path: Path, value: float) -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "a.json", {"value": value})
+    assert not list(tmp_path.iterdir())
+
+
+def test_csv(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", ["name", "value"], [{"name": "a,b", "value": 1}, {"name": "c", "value": 0.5}])
+    assert (tmp_path / "a.csv").read_text() == 'name,value\n"a,b",1\nc,0.5\n'
+
+
+def test_csv_with_an_unknown_column_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="other"):
+        write_csv(tmp_path / "a.csv", ["name"], [{"name": "a"}, {"name": "b", "other": 1}])
+    assert not list(tmp_path.iterdir())
