@@ -52,7 +52,7 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
         if not self.recipe.conditional:
             return [latents]
         classes = self.discriminator.output["classes"].shape[-1]
-        return [latents, tf.random.stateless_uniform((count,), key + [1, 0], 0, classes, tf.int32)]
+        return [latents, tf.random.stateless_uniform((count,), key + tf.constant([1, 0]), 0, classes, tf.int32)]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, Any]:
         """One update of each network; the same synthetic images serve both."""

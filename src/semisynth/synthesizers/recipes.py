@@ -17,8 +17,8 @@ BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 class Recipe:
     """A generative adversarial recipe.
 
-    `generator` and `discriminator` build from (side, classes, dtype). `conditional` says that the generator takes a
-    class beside the latent, and that the discriminator has a head `classes`. `optimizer` builds from a
+    `generator` and `discriminator` build from (side, classes, dtype). `conditional` says that the generator
+    takes a class beside the latent, and that the discriminator has a head `classes`. `optimizer` builds from a
     learning rate and the momentum of the averaged weights (0: none).
     """
 

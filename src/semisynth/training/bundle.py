@@ -30,7 +30,10 @@ class Bundle:
 
 
 def save_bundle(folder: Path, kind: str, settings: Mapping[str, Any], write: Callable[[Path], None]) -> None:
-    """Save a bundle under `folder`, whole or not at all: `write(path)` puts its files into the folder it is given."""
+    """Save a bundle under `folder`, whole or not at all.
+
+    `write(path)` puts its files into the folder that it is given.
+    """
     with replacing_folder(folder) as temporary:
         write(temporary)
         digests = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}

@@ -13,7 +13,7 @@ CPU_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 def resolve_precision(
     wanted: Literal["auto", "float32", "bfloat16"], cpu_info: Path = Path("/proc/cpuinfo")
 ) -> Precision:
-    """`wanted`, with "auto" decided by the device: bfloat16 on a CPU with AVX-512 or AMX bfloat16, else float32."""
+    """`wanted`, with "auto" decided by the device: bfloat16 on a CPU that computes in it, else float32."""
     if wanted != "auto":
         return wanted
     if tf.config.list_physical_devices("GPU"):
