@@ -16,7 +16,7 @@ def main_options() -> None:
 
 
 @app.command()
-def doctor(folder: Path = Path(".")) -> None:
+def doctor(folder: Path = Path()) -> None:
     """Say in a line each what this project folder and this environment lack; exit status 1 if anything is."""
     findings: list[Finding] = examine(folder)
     for finding in findings:

@@ -97,5 +97,5 @@ def _mirror() -> Finding:
 
 
 def _disk(folder: Path) -> Finding:
-    free = shutil.disk_usage(folder if folder.exists() else Path(".")).free / 2**30
+    free = shutil.disk_usage(folder if folder.exists() else Path()).free / 2**30
     return Finding(free >= LEAST_FREE_GIB, f"{free:.1f} GiB of disk are free ({LEAST_FREE_GIB} are needed)")

@@ -112,7 +112,7 @@ class TrainSynthesizer(Section):
 class Synthesize(Section):
     """How many images are drawn, and which are kept."""
 
-    per_class: Positive
+    per_class: Positive = Field(description="at most; all classes together never more than the training images")
     candidates: Annotated[float, Field(ge=1, le=20)] = Field(description="drawn for each image that is kept")
     confidence: Probability = Field(description="least confidence of a label that a classifier gave")
     seed: Seed
@@ -132,7 +132,9 @@ class Augment(Section):
     """The arms, and what goes into them."""
 
     arms: Annotated[list[ArmName], Field(min_length=1)]
-    classical_images: Positive = Field(description="transformed copies, all classes together")
+    classical_images: Positive = Field(
+        description="transformed copies, at most; never more than the training images"
+    )
     pseudo_per_class: Positive = Field(description="pseudo-labelled images a class at most")
     pseudo_confidence: Probability
     seed: Seed

@@ -33,7 +33,7 @@ def digits() -> Labelled:
     return images, data.target.astype(np.int64)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make():
     """Build a small classifier for images of 16 x 16 pixels."""
 

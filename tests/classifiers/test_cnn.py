@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from semisynth.classifiers import cnn
 from semisynth.classifiers.cnn import epochs_of
+from semisynth.classifiers.registry import load_classifier
+from semisynth.training.checkpoint import Checkpoint
 
 
 class KilledError(Exception):
@@ -30,18 +31,17 @@ def test_an_interrupted_fit_goes_on_to_the_same_probabilities(make, digits, tmp_
     images, labels = (part[:60] for part in digits)
     whole = make("cnn", max_steps=6).fit(images, labels).predict_proba(images)
 
-    def cut_off(size, labels, batch_size, *, seed, start_step):
-        for number, batch in enumerate(original(size, labels, batch_size, seed=seed, start_step=start_step)):
-            if number == 4:
-                raise KilledError
-            yield batch
+    def save_thrice(checkpoint, model, history):
+        if len(history) == 4:
+            raise KilledError
+        original(checkpoint, model, history)
 
-    original = cnn.image_batches
-    monkeypatch.setattr(cnn, "image_batches", cut_off)
+    original = Checkpoint.save
+    monkeypatch.setattr(Checkpoint, "save", save_thrice)
     with pytest.raises(KilledError):
         make("cnn", max_steps=6).fit(images, labels, resume=tmp_path)
+    monkeypatch.setattr(Checkpoint, "save", original)
     assert any(tmp_path.iterdir())
-    monkeypatch.setattr(cnn, "image_batches", original)
     resumed = make("cnn", max_steps=6).fit(images, labels, resume=tmp_path).predict_proba(images)
     np.testing.assert_array_equal(resumed, whole)
 
@@ -50,12 +50,6 @@ def test_bfloat16_keeps_its_precision_when_loaded(make, digits, tmp_path):
     images, labels = (part[:60] for part in digits)
     classifier = make("cnn", max_steps=3, precision="bfloat16").fit(images, labels)
     classifier.save(tmp_path)
-    loaded = cnn.CnnClassifier.load(cnn_bundle(tmp_path))
+    loaded = load_classifier(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
     assert loaded.settings.precision == "bfloat16"
-
-
-def cnn_bundle(folder):
-    from semisynth.training.bundle import load_bundle
-
-    return load_bundle(folder, "classifier")

@@ -6,6 +6,7 @@ import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from semisynth.classifiers.logistic import TOLERANCE
 from semisynth.classifiers.registry import load_classifier
 from semisynth.classifiers.scikit import MODEL_FILE
 from semisynth.errors import SemisynthError
@@ -46,13 +47,6 @@ def test_another_model_is_refused(model, message, tmp_path):
         load_classifier(tmp_path)
 
 
-def test_a_file_that_is_no_model_is_refused(tmp_path):
-    settings = {"name": "svm", "side": 16, "classes": 10, "seed": 0, "C": 1.0, "gamma": 0.1}
-    save_bundle(tmp_path, "classifier", settings, lambda part: (part / MODEL_FILE).write_bytes(b"garbage"))
-    with pytest.raises(SemisynthError, match="not a model that can be trusted"):
-        load_classifier(tmp_path)
-
-
 def test_the_support_vector_machine_is_calibrated_on_held_out_images(make, digits):
     images, labels = digits
     classifier = make("svm").fit(images[:100], labels[:100])
@@ -74,7 +68,13 @@ def test_one_image_a_class_leaves_the_temperature_at_1(make, digits):
 
 def test_logistic_regression_agrees_with_scikit_learn(make, digits):
     images, labels = digits
-    rows = images.reshape(len(images), -1) / 255
-    expected = LogisticRegression(C=1.0, max_iter=1000).fit(rows[:100], labels[:100]).predict_proba(rows)
-    received = make("logistic", max_iter=1000).fit(images[:100], labels[:100]).predict_proba(images)
-    np.testing.assert_allclose(received, expected, atol=0.01)
+    rows = (images.reshape(len(images), -1) / 255).astype(np.float32)
+    expected = LogisticRegression(C=1.0, tol=TOLERANCE).fit(rows[:100], labels[:100]).predict_proba(rows)
+    received = make("logistic", max_iter=100).fit(images[:100], labels[:100]).predict_proba(images)
+    np.testing.assert_allclose(received, expected, atol=1e-5)
+
+
+def test_logistic_regression_may_end_before_the_optimum_without_a_warning(make, digits):
+    images, labels = digits
+    probabilities = make("logistic", max_iter=2).fit(images[:100], labels[:100]).predict_proba(images)
+    assert (probabilities.argmax(axis=1) == labels).mean() > 0.5

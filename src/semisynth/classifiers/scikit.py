@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
-import skops.io
 from numpy.typing import NDArray
 
+from semisynth.classifiers.archives import load_model, save_model
 from semisynth.classifiers.base import KIND, Settings, check_images, check_training, settings_of, spread_columns
 from semisynth.data.pixels import flat
 from semisynth.errors import SemisynthError
@@ -54,18 +54,14 @@ class ScikitClassifier(ABC, Generic[OwnSettings]):
         """See `Classifier.save`."""
         model = self._fitted()
         settings = self.settings.model_dump()
-        save_bundle(folder, KIND, settings, lambda part: skops.io.dump(model, part / MODEL_FILE))
+        save_bundle(folder, KIND, settings, lambda part: save_model(part / MODEL_FILE, model))
 
     @classmethod
     def load(cls, bundle: Bundle) -> Self:
-        """Rebuild from a checked bundle; SemisynthError where the file holds any type that skops doesn't trust."""
+        """Rebuild from a checked bundle; SemisynthError where the model can't be trusted or doesn't match."""
         settings = settings_of(bundle, cls.settings_type)
         path = bundle.folder / MODEL_FILE
-        try:
-            model = skops.io.load(path, trusted=[])
-        except Exception as error:  # skops promises no type: zipfile's, json's and NumPy's errors come through
-            reason = " ".join(str(error).split())
-            raise SemisynthError(f"{path}: not a model that can be trusted ({reason})") from error
+        model = load_model(path)
         _check_model(path, model, cls.model_type, settings)
         return cls(settings, model)  # type: ignore[arg-type]
 

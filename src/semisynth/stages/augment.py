@@ -30,7 +30,8 @@ def augment(
     """Make the arms: the labelled images, and what each arm adds to them."""
     section = load_params(params).augment
     known, others, drawn = load_images(labelled), load_images(unlabelled), load_images(synthetic)
-    images, labels = transformed_copies(known.images, known.labels, section.classical_images, seed=section.seed)
+    count = min(section.classical_images, known.pool)
+    images, labels = transformed_copies(known.images, known.labels, count, seed=section.seed)
     copies = replace(known, images=images, labels=labels, provenance=None, confidence=None)
     teacher, probabilities = _taught(baseline, synthesizer, others.images)
     pseudo = _pseudo_labelled(

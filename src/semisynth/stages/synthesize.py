@@ -33,7 +33,7 @@ def synthesize(
     images, labels, confidence = draw_labelled(
         trained,
         judge.predict_proba,
-        per_class=section.per_class,
+        per_class=min(section.per_class, max(1, known.pool // known.classes)),
         candidates=section.candidates,
         confidence=section.confidence,
         seed=section.seed,

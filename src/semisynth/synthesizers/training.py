@@ -38,8 +38,9 @@ def train_synthesizer(
     """Train `recipe` for about `steps` updates, in `epochs` parts of equal length; return it with its history.
 
     `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known. `rate`
-    replaces the recipe's two learning rates. Weights are averaged with momentum min(`ema_momentum`, 1 - 10 / steps), so
-    that a short run averages over its last tenth. `resume` and errors: see `fit_resumable`.
+    replaces the recipe's two learning rates. Weights are averaged with momentum
+    min(`ema_momentum`, 1 - 10 / steps), so that a short run averages over its last tenth.
+    `resume` and errors: see `fit_resumable`.
     `on_epoch` receives the number of the epoch, from 1, and the synthesizer as it stands, with averaged weights.
     """
     seed_everything(seed)

@@ -33,7 +33,7 @@ def _pieces(position: int, size: int, count: int, seed: int) -> Iterator[NDArray
 def balanced_batches(
     labels: NDArray[np.int64], batch_size: int, *, seed: int, start_step: int = 0
 ) -> Iterator[NDArray[np.int64]]:
-    """Yield int64 (batch_size,) indices into `labels`, the classes drawn evenly, from the seed and the step alone."""
+    """Yield int64 (batch_size,) indices into `labels`, the classes drawn evenly; from seed and step alone."""
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     step = start_step
     while True:

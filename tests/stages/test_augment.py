@@ -1,0 +1,117 @@
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from semisynth.data.imageset import PSEUDO, SYNTHETIC, ImageSet, load_images, save_images
+from semisynth.errors import SemisynthError
+from semisynth.stages import augment as stage
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+NAMES = ("a", "b")
+
+
+def numbered(count, first, **fields):
+    """Images whose pixel in the middle tells their number; even ones are of class 0."""
+    numbers = np.arange(first, first + count)
+    images = np.zeros((count, 16, 16), np.uint8)
+    images[:, 8, 8] = numbers
+    return ImageSet(images, numbers % 2, NAMES, "numbered", 500, **fields)
+
+
+def certainty(images):
+    """A planted teacher: right about all numbers, sure of those from 150 on."""
+    numbers = images[:, 8, 8].astype(int)
+    probabilities = np.full((len(images), 2), 0.4, np.float32)
+    probabilities[np.arange(len(images)), numbers % 2] = 0.6
+    probabilities[numbers >= 150] = np.eye(2)[numbers[numbers >= 150] % 2]
+    return probabilities
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    marks = {"provenance": np.full(8, SYNTHETIC, np.uint8), "confidence": np.full(8, 0.5, np.float32)}
+    save_images(tmp_path / "labelled.npz", numbered(4, 10))
+    save_images(tmp_path / "unlabelled.npz", numbered(100, 100).with_labels_removed())
+    save_images(tmp_path / "synthetic.npz", numbered(8, 30, **marks))
+    classifier = SimpleNamespace(name="svm", predict_proba=certainty)
+    monkeypatch.setattr(stage, "load_best", lambda folder: classifier)
+    use_synthesizer(monkeypatch, has_classes=False)
+    return tmp_path
+
+
+def use_synthesizer(monkeypatch, **attributes):
+    model = SimpleNamespace(recipe=SimpleNamespace(name="planted"), **attributes)
+    monkeypatch.setattr(stage, "load_synthesizer", lambda folder: model)
+
+
+def run(folder, **changes):
+    tree = YAML(typ="safe", pure=True).load(SHIPPED)
+    tree["augment"].update({"classical_images": 6, "pseudo_per_class": 5, **changes})
+    YAML(typ="safe", pure=True).dump(tree, folder / "params.yaml")
+    inputs = {name: folder / f"{name}.npz" for name in ("labelled", "unlabelled", "synthetic")}
+    models = {"synthesizer": folder / "synthesizer", "baseline": folder / "baseline"}
+    outputs = {"augmented": folder / "augmented", "results": folder / "results"}
+    stage.augment(**inputs, **models, **outputs, params=folder / "params.yaml")
+    return json.loads((folder / "results" / "metrics.json").read_text())
+
+
+def test_every_arm_is_counted_by_provenance(folder):
+    metrics = run(folder)
+    assert metrics["arms"] == {
+        "classical": {"images": 10, "labelled": 10, "synthetic": 0, "pseudo": 0},
+        "synthetic": {"images": 12, "labelled": 4, "synthetic": 8, "pseudo": 0},
+        "pseudo": {"images": 14, "labelled": 4, "synthetic": 0, "pseudo": 10},
+        "synthetic+classical": {"images": 18, "labelled": 10, "synthetic": 8, "pseudo": 0},
+        "all": {"images": 28, "labelled": 10, "synthetic": 8, "pseudo": 10},
+    }
+    for arm, counts in metrics["arms"].items():
+        assert len(load_images(folder / "augmented" / f"{arm}.npz")) == counts["images"]
+    assert metrics["dataset"] == "numbered"
+    assert metrics["pseudo_labels"] == {"a": 5, "b": 5}
+    assert metrics["share_above_threshold"] == 0.5
+
+
+def test_pseudo_labels_are_the_teachers_and_only_sure_ones_are_taken(folder):
+    metrics = run(folder)
+    arm = load_images(folder / "augmented" / "pseudo.npz")
+    pseudo = arm.take(arm.provenance == PSEUDO)
+    numbers = pseudo.images[:, 8, 8]
+    assert metrics["teacher"] == ["svm"]
+    assert numbers.min() >= 150
+    np.testing.assert_array_equal(pseudo.labels, numbers % 2)
+    assert (pseudo.confidence == 1).all()
+
+
+def test_the_class_head_has_its_say(folder, monkeypatch):
+    flipped = {"has_classes": True, "class_probabilities": lambda images: certainty(images)[:, ::-1]}
+    use_synthesizer(monkeypatch, **flipped)
+    metrics = run(folder, arms=["classical"])
+    assert metrics["teacher"] == ["svm", "class head of planted"]
+    assert metrics["share_above_threshold"] == 0
+
+
+def test_only_the_arms_asked_for_are_written(folder):
+    run(folder, arms=["synthetic", "all"])
+    run(folder, arms=["synthetic"])
+    assert [path.name for path in (folder / "augmented").iterdir()] == ["synthetic.npz"]
+
+
+def test_same_seed_same_bytes(folder):
+    first, again, other = (
+        run(folder, seed=seed) and (folder / "augmented" / "all.npz").read_bytes() for seed in (0, 0, 1)
+    )
+    assert first == again != other
+
+
+def test_a_teacher_that_is_never_sure_stops_the_arms_that_need_it(folder, monkeypatch):
+    use_synthesizer(
+        monkeypatch, has_classes=True, class_probabilities=lambda images: np.full((len(images), 2), 0.5)
+    )
+    with pytest.raises(SemisynthError, match=r"arm `pseudo`: .*`augment\.pseudo_confidence`"):
+        run(folder)
+    assert not (folder / "augmented").exists()
+    assert run(folder, arms=["synthetic"])["pseudo_labels"] == {"a": 0, "b": 0}
