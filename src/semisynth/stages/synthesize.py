@@ -15,7 +15,7 @@ from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.drawing import draw_labelled
 from semisynth.synthesizers.model import load_synthesizer
 
-GRID_COLUMNS = 16
+GRID_COLUMNS = 15
 
 
 def synthesize(
