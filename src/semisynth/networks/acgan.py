@@ -1,4 +1,4 @@
-"""The auxiliary-classifier GAN's networks (Odena 2017, arXiv 1610.09585), in the size of Keras' MNIST example."""
+"""The auxiliary-classifier GAN's networks (Odena 2017, arXiv 1610.09585), in the size usual for MNIST."""
 
 import keras
 from keras import layers

@@ -1,6 +1,7 @@
 """Endless batches whose content depends on the seed and the step alone, so that training can go on anywhere."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,16 +16,24 @@ def index_batches(count: int, batch_size: int, *, seed: int, start_step: int = 0
 
     The batch of step s is the same whether the iteration starts at 0 or at s.
     """
+
+    @lru_cache(maxsize=1)
+    def order(number: int) -> NDArray[np.int64]:
+        return np.random.default_rng([seed, number]).permutation(count)
+
     position = start_step * batch_size
     while True:
-        yield np.concatenate(list(_pieces(position, batch_size, count, seed)))
+        yield np.concatenate(list(_pieces(position, batch_size, count, order)))
         position += batch_size
 
 
-def _pieces(position: int, size: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+def _pieces(
+    position: int, size: int, count: int, order: Callable[[int], NDArray[np.int64]]
+) -> Iterator[NDArray[np.int64]]:
+    """The `size` indices from `position` on, in pieces that end with a pass; `order(p)` is that of pass p."""
     while size > 0:
         number, offset = divmod(position, count)
-        piece = np.random.default_rng([seed, number]).permutation(count)[offset : offset + size]
+        piece = order(number)[offset : offset + size]
         yield piece
         position += len(piece)
         size -= len(piece)
