@@ -3,7 +3,7 @@
     python benchmarks/default_run.py [--keep-results]
 
 SEMISYNTH_MIRROR is taken from the environment. Uncommitted changes are not in the clone. With --keep-results the
-clone's `results/` and `dvc.lock` take the place of those in the working tree.
+clone's `results/` and `dvc.lock` take the place of those in the working tree, and its rows go to label_draws.csv.
 """
 
 import argparse
@@ -11,38 +11,26 @@ import csv
 import os
 import platform
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
 
+import label_draws
 import psutil
+from machine import ROOT, Run, cores, git, measured, processor
 from ruamel.yaml import YAML
 
 from semisynth.files import replacing_folder, write_text
 from semisynth.reporting.tables import markdown_table
 
-ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "benchmarks" / "default_run.md"
 COMMAND = ("dvc", "repro")
-SECONDS_BETWEEN_SAMPLES = 0.5
 MEMORY_NOTE = """\
 Memory is resident memory: for a stage that of its own process, for all that of DVC and its children together. The
 time for all includes DVC's own work and the start of each stage.
 """
 PACKAGES = ("tensorflow", "keras", "scikit-learn", "lightgbm", "dvc")
-
-
-class Run(NamedTuple):
-    """Wall seconds of a command, and the peak of resident memory, in bytes, of it and all its children."""
-
-    seconds: float
-    peak: int
 
 
 def main() -> None:
@@ -56,36 +44,8 @@ def main() -> None:
         write_text(REPORT, report(clone, run))
         if keep:
             keep_results(clone)
+            label_draws.add_rows(clone, 0, run)
     print(f"{REPORT.relative_to(ROOT)} written")
-
-
-def git(*arguments: str, folder: Path) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def measured(command: Sequence[str], folder: Path) -> Run:
-    """Run `command` in `folder`, with this interpreter's tools and the folder's own sources; exit if it fails."""
-    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder / "src")}
-    start, peak = time.monotonic(), 0
-    process = psutil.Popen(command, cwd=folder, env=environment)
-    while process.poll() is None:
-        peak = max(peak, resident(process))
-        time.sleep(SECONDS_BETWEEN_SAMPLES)
-    if process.returncode:
-        sys.exit(f"error: `{' '.join(command)}` ended with status {process.returncode}; no report was written")
-    return Run(time.monotonic() - start, peak)
-
-
-def resident(process: psutil.Process) -> int:
-    """Resident bytes of a process and all its children; pages that they share count for each."""
-    total = 0
-    try:
-        for one in (process, *process.children(recursive=True)):
-            total += one.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass  # ended between the listing and the look: the next sample is half a second away
-    return total
 
 
 def report(clone: Path, run: Run) -> str:
@@ -119,18 +79,6 @@ def circumstances(clone: Path) -> dict[str, str]:
     }
 
 
-def processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Count the cores that this process may use, where the system tells."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def stage_rows(clone: Path, run: Run) -> list[tuple[str, str, str]]:
     """Give a row per stage, from what its runner recorded, and one for the whole command."""
     with (clone / ".semisynth" / "timings.csv").open(encoding="utf-8", newline="") as stream:
@@ -151,7 +99,14 @@ def gib(size: float) -> str:
 def keep_results(clone: Path) -> None:
     with replacing_folder(ROOT / "results") as temporary:
         shutil.copytree(clone / "results", temporary, dirs_exist_ok=True)
-    shutil.copyfile(clone / "dvc.lock", ROOT / "dvc.lock")
+    for path in (
+        clone / "dvc.lock",
+        *(clone / "data").rglob(".gitignore"),
+        *(clone / "models").glob(".gitignore"),
+    ):
+        target = ROOT / path.relative_to(clone)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
 
 
 if __name__ == "__main__":

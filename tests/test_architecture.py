@@ -80,6 +80,38 @@ def sources(stage: str) -> set[str]:
     return {path for path in PIPELINE[stage]["deps"] if path.startswith("src/")}
 
 
+def inputs(stage: str) -> set[str]:
+    return set(PIPELINE[stage]["deps"]) - sources(stage)
+
+
+def outputs(stage: str) -> set[str]:
+    return {next(iter(out)) if isinstance(out, dict) else out for out in PIPELINE[stage]["outs"]}
+
+
+def arguments(command: str) -> list[str]:
+    """The values in `python -m module --name value --name value`: a stage's options are all paths."""
+    words = command.split()[3:]
+    assert all(re.fullmatch(r"--\w+", word) for word in words[::2]), command
+    return words[1::2]
+
+
+def is_in(path: str, folder: str) -> bool:
+    return Path(path).is_relative_to(folder)
+
+
+def overlap(path: str, other: str) -> bool:
+    """Whether one of the two is the other, or lies inside it."""
+    return is_in(path, other) or is_in(other, path)
+
+
+def belongs_to(stage: str, path: str) -> bool:
+    """Whether `path` is, or lies in, an input or output of the stage, or holds such and no other stage's."""
+    own = inputs(stage) | outputs(stage)
+    named = {one for other in STAGES for one in inputs(other) | outputs(other)}
+    held = {one for one in named if is_in(one, path) and one != path}
+    return any(is_in(path, one) for one in own) or (bool(held) and held <= own)
+
+
 @pytest.mark.parametrize("module", sorted(name for name in MODULES if name.count(".")))
 def test_imports_point_downward(module):
     part = module.split(".")[1]
@@ -112,44 +144,60 @@ def test_a_stage_is_called_as_its_module(stage):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_lists_the_sections_that_it_reads(stage):
+def test_a_stage_lists_its_own_section_and_just_what_it_reads_of_others(stage):
     text = (PACKAGE / "stages" / f"{stage}.py").read_text(encoding="utf-8")
-    read = set(re.findall(r"(?:load_params\(params\)|sections)\.(\w+)", text))
-    listed = {key.split(".")[0] for key in PIPELINE[stage]["params"]}
-    assert listed == read
+    read = re.findall(r"(?:load_params\(params\)|sections)\.(\w+(?:\.\w+)?)", text)
+    needed = {stage if key.split(".")[0] == stage else key for key in read}
+    assert set(PIPELINE[stage]["params"]) == needed
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_path_of_the_command_is_a_dependency_or_an_output(stage):
-    words = PIPELINE[stage]["cmd"].split()[3:]
-    outputs = [next(iter(out)) if isinstance(out, dict) else out for out in PIPELINE[stage].get("outs", [])]
-    given = {path for path in PIPELINE[stage]["deps"] if not path.startswith("src/")}
-    for path in (word for word in words if "/" in word):
-        known = [*given, *outputs]
-        assert any(path == one or one.startswith(path + "/") or path.startswith(one + "/") for one in known), path
+def test_every_path_of_the_command_belongs_to_the_stage(stage):
+    for path in arguments(PIPELINE[stage]["cmd"]):
+        assert belongs_to(stage, path), path
+
+
+@pytest.mark.parametrize(
+    ("stage", "path", "allowed"),
+    [
+        ("train_baseline", "data/split/labelled.npz", True),
+        ("train_baseline", "data/split", False),
+        ("train_baseline", "data", False),
+        ("train_baseline", "data/split/test.npz", False),
+        ("score_anomalies", "data/split", False),
+        ("augment", "data/synthetic/synthetic.npz", True),
+        ("split", "data/split", True),
+        ("split", "data/raw", True),
+        ("split", "data", False),
+    ],
+)
+def test_a_folder_with_files_of_other_stages_does_not_belong_to_a_stage(stage, path, allowed):
+    assert belongs_to(stage, path) == allowed
 
 
 def test_test_images_reach_no_fitting_stage():
-    readers = {
+    tests = ("data/split/test.npz", "data/raw/test.npz")
+    users = {
         stage
         for stage in STAGES
-        if any(
-            dep in ("data/split", "data/split/test.npz", "data/raw", "data/raw/test.npz")
-            for dep in PIPELINE[stage]["deps"]
-        )
+        for path in [*PIPELINE[stage]["deps"], *arguments(PIPELINE[stage]["cmd"])]
+        if any(is_in(test, path) for test in tests)
     }
-    assert readers == {"split", "evaluate_synthetic", "score_anomalies", "compare"}
+    assert users == {"download", "split", "evaluate_synthetic", "score_anomalies", "compare"}
 
 
 def test_what_may_know_every_label_reaches_nothing_that_trains_or_selects():
-    knowing = {stage for stage in STAGES if "data/raw/train.npz" in PIPELINE[stage]["deps"]}
+    knowing = {stage for stage in STAGES if any(is_in("data/raw/train.npz", dep) for dep in inputs(stage))}
     assert knowing == {"split", "evaluate_synthetic"}
-    outputs = [out for stage in ("evaluate_synthetic",) for out in PIPELINE[stage]["outs"]]
-    names = {next(iter(out)) if isinstance(out, dict) else out for out in outputs}
-    for stage in STAGES:
-        assert not names & set(PIPELINE[stage]["deps"])
+
+
+@pytest.mark.parametrize("stage", ["evaluate_synthetic", "score_anomalies", "compare"])
+def test_nothing_uses_what_was_measured_with_test_images(stage):
+    for other in set(STAGES) - {stage}:
+        for path in [*PIPELINE[other]["deps"], *arguments(PIPELINE[other]["cmd"])]:
+            assert not any(overlap(path, out) for out in outputs(stage)), f"{other} uses {path}"
 
 
 def test_validation_labels_are_for_reports_alone():
-    readers = {stage for stage in STAGES if "data/split/validation.npz" in PIPELINE[stage]["deps"]}
+    readers = {stage for stage in STAGES if any(is_in("data/split/validation.npz", dep) for dep in inputs(stage))}
     assert readers == {"compare"}

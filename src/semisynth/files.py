@@ -1,6 +1,7 @@
 """Files that are either whole or absent: write under a temporary name, then rename."""
 
 import csv
+import glob
 import hashlib
 import json
 import os
@@ -15,7 +16,7 @@ from typing import Any
 @contextmanager
 def replacing_file(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`; rename it to `target` if the block succeeds, else delete it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(target)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
     os.close(handle)
     temporary = Path(name)
@@ -30,7 +31,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `target`; it takes `target`'s place if the block succeeds, else it goes."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    _clear_stale(target)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         yield temporary
@@ -40,6 +41,16 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _clear_stale(target: Path) -> None:
+    """Make the parent folder, and delete what a killed process left of an earlier attempt at `target`."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        if stale.is_dir():
+            shutil.rmtree(stale, ignore_errors=True)
+        else:
+            stale.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -18,6 +18,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
+RecipeName = Literal["acgan", "dcgan"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
@@ -97,7 +98,7 @@ class TrainBaseline(Section):
 class TrainSynthesizer(Section):
     """The generative model and its budget."""
 
-    recipe: str
+    recipe: RecipeName
     seed: Seed
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
@@ -114,7 +115,10 @@ class Synthesize(Section):
 
     per_class: Positive = Field(description="at most; all classes together never more than the training images")
     candidates: Annotated[float, Field(ge=1, le=20)] = Field(description="drawn for each image that is kept")
-    confidence: Probability = Field(description="least confidence of a label that a classifier gave")
+    confidence: Probability = Field(
+        description="least belief of the best baseline classifier in the class asked for"
+    )
+    given_confidence: Probability = Field(description="the same, where that classifier gave the label itself")
     seed: Seed
 
 
@@ -124,7 +128,7 @@ class EvaluateSynthetic(Section):
     max_steps: Positive
     max_passes: PositiveFloat
     batch_size: Positive
-    images: Positive = Field(description="of each kind that are compared at most")
+    images: Annotated[int, Field(ge=2)] = Field(description="of each kind that are compared at most")
     seed: Seed
 
 

@@ -19,7 +19,7 @@ def raising(error):
     ("error", "status", "text"),
     [
         (SemisynthError("x.npz: damaged"), 1, "error: x.npz: damaged\n"),
-        (OSError(28, "No space left on device", "a.npz"), 1, "error: a.npz: no space left on the disk; nothing"),
+        (OSError(28, "No space left on device", "a.npz"), 1, "error: a.npz: no space left on the disk\n"),
         (PermissionError(13, "Permission denied", "b.npz"), 1, "error: b.npz: Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],

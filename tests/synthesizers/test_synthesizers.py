@@ -41,7 +41,6 @@ def test_every_recipe_trains_saves_loads_and_samples_the_same(name, labelled, tm
     np.testing.assert_array_equal(loaded.sample(labels, seed=3), images)
     assert not np.array_equal(loaded.sample(labels, seed=4), images)
     np.testing.assert_array_equal(loaded.realness(images), trained.realness(images))
-    assert loaded.features(images).shape[0] == 4
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))

@@ -90,7 +90,7 @@ class CnnClassifier:
         """Rebuild from a checked bundle; SemisynthError where the weights don't match the settings."""
         settings = settings_of(bundle, CnnSettings)
         network = _network(settings)
-        load_weights(bundle.folder / WEIGHTS_FILE, network)
+        load_weights(bundle.file(WEIGHTS_FILE), network)
         return cls(settings, network)
 
     def _fitted(self) -> keras.Model:

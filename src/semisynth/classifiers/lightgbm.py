@@ -19,6 +19,7 @@ from semisynth.classifiers.base import (
 )
 from semisynth.data.pixels import flat
 from semisynth.errors import SemisynthError
+from semisynth.files import write_text
 from semisynth.training.bundle import Bundle, save_bundle
 from semisynth.training.progress import track
 
@@ -73,13 +74,14 @@ class LightgbmClassifier:
     def save(self, folder: Path) -> None:
         """See `Classifier.save`; the model is LightGBM's text."""
         booster = self._fitted()
-        save_bundle(folder, KIND, self.settings.model_dump(), lambda part: booster.save_model(part / MODEL_FILE))
+        text = booster.model_to_string()  # LightGBM's own writer hides a full disk behind an error of its own
+        save_bundle(folder, KIND, self.settings.model_dump(), lambda part: write_text(part / MODEL_FILE, text))
 
     @classmethod
     def load(cls, bundle: Bundle) -> Self:
         """Rebuild from a checked bundle; SemisynthError where the model doesn't match the settings."""
         settings = settings_of(bundle, LightgbmSettings)
-        path = bundle.folder / MODEL_FILE
+        path = bundle.file(MODEL_FILE)
         try:
             booster = lightgbm.Booster(model_file=path)
         except (lightgbm.basic.LightGBMError, OSError, UnicodeDecodeError) as error:

@@ -60,7 +60,7 @@ class ScikitClassifier(ABC, Generic[OwnSettings]):
     def load(cls, bundle: Bundle) -> Self:
         """Rebuild from a checked bundle; SemisynthError where the model can't be trusted or doesn't match."""
         settings = settings_of(bundle, cls.settings_type)
-        path = bundle.folder / MODEL_FILE
+        path = bundle.file(MODEL_FILE)
         model = load_model(path)
         _check_model(path, model, cls.model_type, settings)
         return cls(settings, model)  # type: ignore[arg-type]

@@ -66,6 +66,8 @@ def _check_header(path: Path, image: Image.Image, expected: tuple[int, ...] | No
     shape = image.height, image.width
     if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
         raise SemisynthError(f"{path}: expected 8 bits a channel, received mode {image.mode}")
+    if "A" in image.mode or "transparency" in image.info:  # it would turn black, whatever it shows
+        raise SemisynthError(f"{path}: expected an opaque image, received one with transparency ({image.mode})")
     if expected is not None and shape != expected:
         raise SemisynthError(
             f"{path}: images must have one size, expected {expected[1]}x{expected[0]}, "

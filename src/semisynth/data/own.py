@@ -31,7 +31,7 @@ def _load_npz(path: Path) -> ImageSet:
     if path.suffix != ".npz":
         raise SemisynthError(f"{path}: expected a folder or an .npz file")
     data = load_images(path)
-    return replace(data, pool=len(data), provenance=None, confidence=None)
+    return replace(data, dataset=path.stem, pool=len(data), provenance=None, confidence=None)
 
 
 def _load_folder(folder: Path) -> tuple[ImageSet, ImageSet | None]:

@@ -4,6 +4,8 @@ Agreement alone is no measure of quality: a generator that has collapsed to one 
 reaches 1. So read it beside the class histogram, its entropy, and the diversity ratio.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
@@ -77,7 +79,11 @@ def diversity_ratio(
     labels_real: NDArray[np.int64],
 ) -> float:
     """Mean of `diversity_per_class` over the classes; ValueError where no class has two different real images."""
-    ratios = diversity_per_class(features_synth, labels_synth, features_real, labels_real)
+    return mean_diversity(diversity_per_class(features_synth, labels_synth, features_real, labels_real))
+
+
+def mean_diversity(ratios: Mapping[int, float]) -> float:
+    """Mean over the classes that have a ratio; ValueError where none has."""
     if not ratios:
         raise ValueError("expected a class with at least 2 different real images, received none")
     return float(np.mean(list(ratios.values())))

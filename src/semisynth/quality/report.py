@@ -14,6 +14,7 @@ from semisynth.quality.labels import (
     class_histogram,
     diversity_per_class,
     label_agreement,
+    mean_diversity,
     mode_entropy,
 )
 from semisynth.quality.memorisation import distance_ratio, memorised_share
@@ -76,7 +77,8 @@ def label_metrics(
     histogram = class_histogram(predicted, classes)
     metrics = {
         "label_agreement": label_agreement(asked, predicted),
-        "diversity_ratio": float(np.mean(list(diversity.values()))),
+        "gan_test_accuracy": label_agreement(asked, predicted),
+        "diversity_ratio": mean_diversity(diversity),
         "mode_entropy": mode_entropy(histogram),
         "mode_entropy_of_even_classes": math.log(classes),
         "class_histogram": dict(zip(class_names, histogram.tolist(), strict=True)),

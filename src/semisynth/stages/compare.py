@@ -103,7 +103,8 @@ def _outcomes(classifiers: Mapping[Place, Classifier], data: ImageSet, title: st
 
 def _show_confusions(outcomes: Sequence[Outcome], class_names: Sequence[str], title: str, results: Path) -> None:
     """Show what one classifier confuses on the baseline and on the last arm, which no accuracy has chosen."""
-    before, after = (outcome_of(outcomes, arm, SHOWN) for arm in (BASELINE, outcomes[-1].arm))
+    after = outcome_of(outcomes, outcomes[-1].arm, SHOWN)
+    before = outcome_of(outcomes, BASELINE, after.classifier)
     columns = ("actual", "predicted")
     write_csv(results / "confusion_labelled.csv", columns, confusion_rows(before, class_names))
     write_csv(results / "confusion_augmented.csv", columns, confusion_rows(after, class_names))

@@ -1,9 +1,11 @@
 """What every stage's command line shares: options, errors, exit status, and a record of time and memory."""
 
+import contextlib
 import csv
 import errno
 import functools
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -37,7 +39,11 @@ def run_stage(stage: Callable[..., None]) -> None:
 
 
 def with_clear_errors(work: Callable[[], None]) -> None:
-    """Call `work`; an error that a user can mend becomes one line on the error stream and exit status 1."""
+    """Call `work`; an error that a user can mend becomes one line on the error stream and exit status 1.
+
+    A request to end (SIGTERM) is taken as Ctrl-C, so that temporary files go.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         work()
     except SemisynthError as error:
@@ -47,9 +53,9 @@ def with_clear_errors(work: Callable[[], None]) -> None:
             raise
         where = f"{error.filename}: " if error.filename else ""
         reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
-        fail(f"{where}{reason}; nothing half-written was kept")
+        fail(f"{where}{reason}")
     except KeyboardInterrupt:
-        print("interrupted; nothing half-written was kept", file=sys.stderr)
+        print("interrupted; run it again to go on", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -64,10 +70,11 @@ def _record(stage: str) -> None:
     seconds = time.time() - psutil.Process().create_time()
     unit = 2**20 if sys.platform == "darwin" else 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    TIMINGS.parent.mkdir(exist_ok=True)
-    fresh = not TIMINGS.exists()
-    with TIMINGS.open("a", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        if fresh:
-            writer.writerow(["stage", "seconds", "peak_mib"])
-        writer.writerow([stage, f"{seconds:.1f}", f"{peak:.0f}"])
+    with contextlib.suppress(OSError):  # bookkeeping: a stage that has succeeded does not fail for it
+        TIMINGS.parent.mkdir(exist_ok=True)
+        fresh = not TIMINGS.exists()
+        with TIMINGS.open("a", newline="", encoding="utf-8") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            if fresh:
+                writer.writerow(["stage", "seconds", "peak_mib"])
+            writer.writerow([stage, f"{seconds:.1f}", f"{peak:.0f}"])

@@ -35,14 +35,14 @@ def synthesize(
         judge.predict_proba,
         per_class=min(section.per_class, max(1, known.pool // known.classes)),
         candidates=section.candidates,
-        confidence=section.confidence,
+        confidence=section.confidence if trained.has_classes else section.given_confidence,
         seed=section.seed,
     )
     histogram = class_histogram(labels, known.classes)
     if not histogram.all():
         lacking = ", ".join(known.class_names[index] for index in np.flatnonzero(histogram == 0))
         raise SemisynthError(
-            f"params.yaml: `synthesize.confidence` {section.confidence} leaves no image of class {lacking}; "
+            f"params.yaml: the least confidence in `synthesize` leaves no image of class {lacking}; "
             "lower it, raise `synthesize.candidates`, or train the synthesizer longer"
         )
     kept = ImageSet(

@@ -7,7 +7,7 @@ import numpy as np
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.data.imageset import ImageSet, load_images
-from semisynth.files import write_csv, write_json
+from semisynth.files import replacing_folder, write_csv, write_json
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
@@ -34,6 +34,8 @@ def train_synthesizer(
     recipe = recipe_by_name(section.recipe)
     known, others = load_images(labelled), load_images(unlabelled)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, section.batch_size)
+    epochs = min(section.epochs, steps)
+    steps = -(-steps // epochs) * epochs  # epochs of equal length
     precision = resolve_precision(section.precision)
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
     grids = resume / "samples"
@@ -50,7 +52,7 @@ def train_synthesizer(
         np.concatenate([known.images, others.images]),
         _with_copies(known, section.labelled_copies, section.seed),
         steps=steps,
-        epochs=section.epochs,
+        epochs=epochs,
         batch_size=section.batch_size,
         seed=section.seed,
         rate=section.learning_rate,
@@ -63,7 +65,8 @@ def train_synthesizer(
     _report(
         results, history, {"dataset": known.dataset, "recipe": recipe.name, "steps": steps, "precision": precision}
     )
-    shutil.copytree(grids, results / "samples", dirs_exist_ok=True)
+    with replacing_folder(results / "samples") as folder:
+        shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
 
 

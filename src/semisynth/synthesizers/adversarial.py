@@ -17,8 +17,8 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
     A batch holds `real` images float32 (b, side, side, 1) in [-1, 1], and for a conditional recipe `labelled`
     images (m, side, side, 1) with their `labels` int64 (m,). The realness loss sees all real images, the
     discriminator's class loss the labelled ones alone; unlike the paper's (Odena 2017, arXiv 1610.09585) it
-    takes no synthetic ones, whose classes nothing vouches for where labels are few. Latents follow from `seed` and the
-    step. `optimizers` lists both, discriminator first.
+    takes no synthetic ones, whose classes nothing vouches for where labels are few. Latents follow from
+    `seed` and the step. `optimizers` lists both, discriminator first.
     """
 
     def __init__(self, recipe: Recipe, generator: keras.Model, discriminator: keras.Model, *, seed: int) -> None:

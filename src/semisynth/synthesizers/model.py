@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisynth.data.pixels import from_signed
 from semisynth.synthesizers.recipes import Recipe, recipe_by_name
 from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
-from semisynth.training.inference import batched, batched_outputs
+from semisynth.training.inference import batched_outputs
 
 KIND = "synthesizer"
 
@@ -56,18 +56,16 @@ class Synthesizer:
 
     def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The discriminator's logit float32 (n,) for images (n, side, side); larger = more like real ones."""
-        return batched_outputs(self.discriminator, images)[-1]
+        return self._judged(images)["realness"]
 
     def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The class head's float32 (n, classes); ValueError for a recipe without one."""
         if not self.has_classes:
             raise ValueError(f"recipe `{self.recipe.name}` has no class head")
-        return tf.nn.softmax(batched_outputs(self.discriminator, images)[0]).numpy()  # type: ignore[no-any-return]
+        return tf.nn.softmax(self._judged(images)["classes"]).numpy()  # type: ignore[no-any-return]
 
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the discriminator's heads read: float32 (n, d)."""
-        layer = self.discriminator.get_layer("features")
-        return batched(keras.Model(self.discriminator.input, layer.output), images)
+    def _judged(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        return batched_outputs(lambda batch: self.discriminator(batch, training=False), images)
 
     def save(self, folder: Path) -> None:
         """Save as a bundle under `folder`, whole or not at all."""
@@ -98,6 +96,6 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     bundle = load_bundle(folder, KIND)
     recipe = recipe_by_name(setting(bundle, "recipe", str))
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
-    load_weights(folder / "generator.npz", loaded.generator)
-    load_weights(folder / "discriminator.npz", loaded.discriminator)
+    load_weights(bundle.file("generator.npz"), loaded.generator)
+    load_weights(bundle.file("discriminator.npz"), loaded.discriminator)
     return loaded

@@ -35,16 +35,17 @@ def train_synthesizer(
     resume: Path | None = None,
     on_epoch: Callable[[int, Synthesizer], None] | None = None,
 ) -> tuple[Synthesizer, History]:
-    """Train `recipe` for about `steps` updates, in `epochs` parts of equal length; return it with its history.
+    """Train `recipe` for `steps` updates, in `epochs` parts of equal length; return it with its history.
 
     `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known. `rate`
     replaces the recipe's two learning rates. Weights are averaged with momentum
     min(`ema_momentum`, 1 - 10 / steps), so that a short run averages over its last tenth.
-    `resume` and errors: see `fit_resumable`.
+    `resume` and errors: see `fit_resumable`; ValueError where `steps` is no multiple of `epochs`.
     `on_epoch` receives the number of the epoch, from 1, and the synthesizer as it stands, with averaged weights.
     """
+    if steps % epochs:
+        raise ValueError(f"steps must be a multiple of epochs, received {steps} and {epochs}")
     seed_everything(seed)
-    epochs = min(epochs, steps)
     trained = build_synthesizer(recipe, labelled.side, labelled.classes, dtype_policy(precision))
     model = AdversarialModel(recipe, trained.generator, trained.discriminator, seed=seed)
     momentum = max(0.0, min(ema_momentum, 1 - 10 / steps))
@@ -61,7 +62,7 @@ def train_synthesizer(
         model,
         lambda start: _batches(real, labelled, recipe.conditional, batch_size, seed, start),
         epochs=epochs,
-        steps_per_epoch=-(-steps // epochs),
+        steps_per_epoch=steps // epochs,
         title=f"train {recipe.name}",
         resume=resume,
         on_epoch=keep_epoch,
@@ -75,11 +76,7 @@ def averaged(trained: Synthesizer, model: AdversarialModel) -> Synthesizer:
     copy.generator.set_weights(trained.generator.get_weights())
     copy.discriminator.set_weights(trained.discriminator.get_weights())
     for network, optimizer in zip((copy.discriminator, copy.generator), model.optimizers, strict=True):
-        if optimizer.use_ema:
-            for variable, average in zip(
-                network.trainable_variables, optimizer._model_variables_moving_average, strict=True
-            ):
-                variable.assign(average)
+        optimizer.finalize_variable_values(network.trainable_variables)  # does nothing without averages
     return copy
 
 

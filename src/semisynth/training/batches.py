@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from semisynth.data.pixels import to_signed
 
+SHUFFLED, BALANCED = 101, 102  # tell these random streams from those of other modules
+
 
 def index_batches(count: int, batch_size: int, *, seed: int, start_step: int = 0) -> Iterator[NDArray[np.int64]]:
     """Yield int64 (batch_size,) indices below `count`: shuffled passes, one after the other, without end.
@@ -19,7 +21,7 @@ def index_batches(count: int, batch_size: int, *, seed: int, start_step: int = 0
 
     @lru_cache(maxsize=1)
     def order(number: int) -> NDArray[np.int64]:
-        return np.random.default_rng([seed, number]).permutation(count)
+        return np.random.default_rng([seed, SHUFFLED, number]).permutation(count)
 
     position = start_step * batch_size
     while True:
@@ -46,7 +48,7 @@ def balanced_batches(
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     step = start_step
     while True:
-        random = np.random.default_rng([seed, step])
+        random = np.random.default_rng([seed, BALANCED, step])
         # A random start lets every class take its turn where the batch is no multiple of the classes.
         turns = (np.arange(batch_size) + random.integers(len(members))) % len(members)
         yield np.array([random.choice(members[turn]) for turn in turns], np.int64)

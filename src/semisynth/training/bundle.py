@@ -3,6 +3,7 @@
 A bundle holds weights and validated settings; the network itself is rebuilt from the code.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,15 +19,23 @@ from semisynth.files import replacing_file, replacing_folder, sha256_of, write_j
 
 FORMAT = 1
 MANIFEST = "bundle.json"
+SETTINGS = "settings"  # stands for the manifest's own settings among the digests
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A checked bundle: its kind, the settings it was saved with, and its folder."""
+    """A checked bundle: its kind, the settings it was saved with, its folder, and the files that were checked."""
 
     kind: str
     settings: dict[str, Any]
     folder: Path
+    files: frozenset[str]
+
+    def file(self, name: str) -> Path:
+        """The path of a checked file; SemisynthError where the manifest does not vouch for it."""
+        if name not in self.files:
+            raise SemisynthError(f"{self.folder / MANIFEST}: file `{name}` expected, found {sorted(self.files)}")
+        return self.folder / name
 
 
 def save_bundle(folder: Path, kind: str, settings: Mapping[str, Any], write: Callable[[Path], None]) -> None:
@@ -37,6 +46,7 @@ def save_bundle(folder: Path, kind: str, settings: Mapping[str, Any], write: Cal
     with replacing_folder(folder) as temporary:
         write(temporary)
         digests = {path.name: sha256_of(path) for path in sorted(temporary.iterdir())}
+        digests[SETTINGS] = _settings_digest(settings)
         manifest = {"format": FORMAT, "kind": kind, "settings": dict(settings), "sha256": digests}
         write_json(temporary / MANIFEST, manifest)
 
@@ -59,8 +69,14 @@ def load_bundle(folder: Path, kind: str | None = None) -> Bundle:
         raise SemisynthError(f"{path}: bundle format {FORMAT} expected, received {version!r}")
     if kind is not None and found != kind:
         raise SemisynthError(f"{path}: a bundle of kind `{kind}` expected, received `{found}`")
+    if digests.pop(SETTINGS, None) != _settings_digest(settings):
+        raise SemisynthError(f"{path}: damaged, the settings differ from their SHA-256")
     _check_files(folder, digests)
-    return Bundle(found, settings, folder)
+    return Bundle(found, settings, folder, frozenset(digests))
+
+
+def _settings_digest(settings: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(dict(settings), sort_keys=True).encode()).hexdigest()
 
 
 def _check_files(folder: Path, digests: dict[str, str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from semisynth.errors import SemisynthError
@@ -36,12 +37,15 @@ class _KeepState(keras.callbacks.Callback):  # type: ignore[misc]
     """Extends the history and, where there is a checkpoint, saves the state after each epoch."""
 
     def __init__(
-        self, history: History, checkpoint: Checkpoint | None, on_epoch: Callable[[int], None] | None
+        self, history: History, checkpoint: Checkpoint | None, on_epoch: Callable[[int], None] | None, title: str
     ) -> None:
         super().__init__()
-        self.history, self.checkpoint, self.on_epoch = history, checkpoint, on_epoch
+        self.history, self.checkpoint, self.on_epoch, self.title = history, checkpoint, on_epoch, title
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # The loss of a step precedes its update: the last one may spoil the weights unseen.
+        if not all(np.isfinite(weight).all() for weight in self.model.get_weights()):
+            raise SemisynthError(f"{self.title}: the weights are no longer finite after epoch {epoch + 1}")
         self.history.append({name: float(value) for name, value in (logs or {}).items()})
         if self.on_epoch:
             self.on_epoch(epoch + 1)
@@ -88,7 +92,7 @@ def fit_resumable(
                 callbacks=[
                     _StopAtNonFinite(title),
                     _ShowProgress(steps),
-                    _KeepState(history, checkpoint, on_epoch),
+                    _KeepState(history, checkpoint, on_epoch, title),
                 ],
                 shuffle=False,
                 verbose=0,

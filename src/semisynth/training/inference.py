@@ -1,5 +1,6 @@
 """A network over many images: one compiled call of fixed shape, the last batch padded."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -8,25 +9,29 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.data.pixels import to_signed
+from semisynth.training.progress import track
+
+MANY = 20_000  # images that take more than a few seconds
 
 
 def batched(model: keras.Model, images: NDArray[np.uint8], batch_size: int = 500) -> NDArray[np.float32]:
-    """The model's output for uint8 images (n, side, side): float32 (n, ...), every image once, in order."""
-    outputs = batched_outputs(model, images, batch_size)
-    if len(outputs) != 1:
-        raise ValueError(f"expected a model of one output, received {len(outputs)}")
-    return outputs[0]
+    """The output of a model of one output for uint8 images (n, side, side): float32 (n, ...), in order."""
+    return batched_outputs(lambda batch: {"output": model(batch, training=False)}, images, batch_size)["output"]
 
 
 def batched_outputs(
-    model: keras.Model, images: NDArray[np.uint8], batch_size: int = 500
-) -> list[NDArray[np.float32]]:
-    """As `batched`, for a model of several outputs: one array each."""
-    call = tf.function(lambda batch: tf.nest.flatten(model(batch, training=False)))
-    parts: list[list[NDArray[Any]]] = []
-    for start in range(0, len(images), batch_size):
+    model: Any, images: NDArray[np.uint8], batch_size: int = 500
+) -> dict[str, NDArray[np.float32]]:
+    """As `batched`, for a model of named outputs: an array for each name."""
+    call = tf.function(lambda batch: model(batch))
+    parts: list[dict[str, NDArray[np.float32]]] = []
+    for start in _watched(range(0, len(images), batch_size), len(images)):
         batch = to_signed(images[start : start + batch_size])
         padding = [(0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0)]
         outputs = call(tf.constant(np.pad(batch, padding)))
-        parts.append([np.asarray(output, np.float32)[: len(batch)] for output in outputs])
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
+        parts.append({name: np.asarray(value, np.float32)[: len(batch)] for name, value in outputs.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _watched(starts: range, count: int) -> Iterable[int]:
+    return track(starts, "network over images", len(starts)) if count >= MANY else starts

@@ -36,7 +36,7 @@ def resume_folder(stage: str, parameters: Mapping[str, Any], inputs: Sequence[Pa
     """
     folder = root / stage / fingerprint(parameters, inputs)[:16]
     for other in folder.parent.glob("*"):
-        if other != folder:
+        if other != folder and other.is_dir():
             shutil.rmtree(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

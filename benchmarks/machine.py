@@ -1,0 +1,63 @@
+"""What the benchmarks share: this machine, the commit, and the time and memory of a command."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+SECONDS_BETWEEN_SAMPLES = 0.5
+
+
+class Run(NamedTuple):
+    """Wall seconds of a command, and the peak of resident memory, in bytes, of it and all its children."""
+
+    seconds: float
+    peak: int
+
+
+def git(*arguments: str, folder: Path) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def measured(command: Sequence[str], folder: Path) -> Run:
+    """Run `command` in `folder`, with this interpreter's tools and the folder's own sources; exit if it fails."""
+    tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder / "src")}
+    start, peak = time.monotonic(), 0
+    process = psutil.Popen(command, cwd=folder, env=environment)
+    while process.poll() is None:
+        peak = max(peak, resident(process))
+        time.sleep(SECONDS_BETWEEN_SAMPLES)
+    if process.returncode:
+        sys.exit(f"error: `{' '.join(command)}` ended with status {process.returncode}; no report was written")
+    return Run(time.monotonic() - start, peak)
+
+
+def resident(process: psutil.Process) -> int:
+    """Resident bytes of a process and all its children; pages that they share count for each."""
+    total = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            total += one.memory_info().rss
+    except psutil.NoSuchProcess:
+        pass  # ended between the listing and the look: the next sample is half a second away
+    return total
+
+
+def processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Count the cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
