@@ -59,6 +59,12 @@ def with_copies(known: ImageSet, seed: int) -> ImageSet:
     return ImageSet(*joined, known.class_names, known.dataset, known.pool)
 
 
+ARMS = {
+    "labelled": ("50,000 labelled", lambda known, seed: known),
+    "copies": (f"and {COPIES:,} transformed copies", with_copies),
+}
+
+
 def trained_accuracy(data: ImageSet, held_out: ImageSet, seed: int) -> tuple[float, float]:
     """Accuracy on `held_out` after the last step, and seconds of training."""
     classifier = CnnClassifier(settings(seed, data.classes, data.side))
@@ -129,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--raw", type=Path, default=Path("data/raw"), help="folder of train.npz and test.npz")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="draws of the 50,000 images")
+    parser.add_argument("--arms", choices=ARMS, nargs="+", default=list(ARMS), help="training sets")
     parser.add_argument("--scout", action="store_true", help="measure on the images left over; write nothing")
     parser.add_argument("--time", choices=CONTENDERS, help="print one contender's images per second")
     options = parser.parse_args()
@@ -141,7 +148,9 @@ def main() -> None:
     for seed in options.seeds:
         known, left_over = draw(train, seed)
         held_out = left_over if options.scout else test
-        for name, data in (("50,000 labelled", known), (f"and {COPIES:,} copies", with_copies(known, seed))):
+        for arm in options.arms:
+            name, make = ARMS[arm]
+            data = make(known, seed)
             accuracy, seconds = trained_accuracy(data, held_out, seed)
             errors = round((1 - accuracy) * len(held_out))
             rows.append([name, str(seed), f"{accuracy:.2%}".rstrip("%"), str(errors), f"{seconds / 60:.1f}"])

@@ -3,7 +3,7 @@
     python benchmarks/label_draws.py --draws 1 2
 
 Runs `dvc repro compare` in a fresh clone of HEAD for each draw (`split.seed`) that benchmarks/label_draws.csv
-lacks, appends its rows, and writes benchmarks/label_draws.md from all rows. Safe to kill: a draw counts once whole.
+lacks, appends its rows, and writes benchmarks/label_draws.md from all rows. Safe to kill.
 `default_run.py --keep-results` adds its own rows, of draw 0. SEMISYNTH_MIRROR is taken from the environment.
 """
 

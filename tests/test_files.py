@@ -102,3 +102,13 @@ def test_csv_with_an_unknown_column_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="other"):
         write_csv(tmp_path / "a.csv", ["name"], [{"name": "a"}, {"name": "b", "other": 1}])
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_left_goes_with_the_next_attempt(tmp_path: Path) -> None:
+    (tmp_path / ".folder.abc.part").mkdir()
+    (tmp_path / ".file.txt.abc.part").write_text("half")
+    (tmp_path / ".other.txt.abc.part").write_text("of another target")
+    write_text(tmp_path / "file.txt", "whole")
+    with replacing_folder(tmp_path / "folder"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.txt.abc.part", "file.txt", "folder"]

@@ -1,13 +1,15 @@
 """What holds for every classifier."""
 
 import functools
-import json
+import shutil
 
 import numpy as np
 import pytest
 
+from semisynth.classifiers.base import KIND
 from semisynth.classifiers.registry import NAMES, build_classifier, load_classifier
 from semisynth.errors import SemisynthError
+from semisynth.training.bundle import load_bundle, save_bundle
 
 every = pytest.mark.parametrize("name", NAMES)
 
@@ -124,12 +126,16 @@ def test_a_changed_file_is_refused(name, fitted, tmp_path):
 @every
 @pytest.mark.parametrize(("setting", "value"), [("classes", 7), ("classes", "10"), ("side", 20), ("lr", 0.1)])
 def test_settings_that_do_not_match_the_model_are_refused(name, setting, value, fitted, tmp_path):
-    fitted(name).save(tmp_path)
-    manifest = json.loads((tmp_path / "bundle.json").read_text())
-    manifest["settings"][setting] = value
-    (tmp_path / "bundle.json").write_text(json.dumps(manifest))
-    with pytest.raises(SemisynthError, match=str(tmp_path)):
-        load_classifier(tmp_path)
+    fitted(name).save(tmp_path / "saved")
+    bundle = load_bundle(tmp_path / "saved")
+
+    def copy(folder):
+        for file in bundle.files:
+            shutil.copy(bundle.file(file), folder)
+
+    save_bundle(tmp_path / "changed", KIND, bundle.settings | {setting: value}, copy)
+    with pytest.raises(SemisynthError, match=str(tmp_path / "changed")):
+        load_classifier(tmp_path / "changed")
 
 
 def test_an_unknown_name_is_refused_with_the_nearest(tmp_path):
@@ -137,9 +143,7 @@ def test_an_unknown_name_is_refused_with_the_nearest(tmp_path):
         build_classifier("ligthgbm", settings={}, seed=0, side=16, classes=10, pool=10)
 
 
-def test_a_bundle_of_an_unknown_classifier_is_refused(fitted, tmp_path):
-    fitted("logistic").save(tmp_path)
-    manifest = (tmp_path / "bundle.json").read_text().replace('"logistic"', '"forest"')
-    (tmp_path / "bundle.json").write_text(manifest)
+def test_a_bundle_of_an_unknown_classifier_is_refused(tmp_path):
+    save_bundle(tmp_path, KIND, {"name": "forest"}, lambda _: None)
     with pytest.raises(SemisynthError, match=f"{tmp_path}: classifier `forest` is unknown"):
         load_classifier(tmp_path)

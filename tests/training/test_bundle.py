@@ -39,7 +39,8 @@ def test_a_missing_file_is_refused(bundle):
     [
         ({"format": 2}, "bundle format 1 expected, received 2"),
         ({"kind": "other"}, "kind `kind` expected, received `other`"),
-        ({"sha256": {"../f.txt": "0"}}, "no such file in the bundle"),
+        ({"settings": {"side": 32, "flag": True}}, "the settings differ from their SHA-256"),
+        ({"sha256": {}}, "the settings differ from their SHA-256"),
         ({"sha256": 3}, "not a bundle's manifest"),
     ],
 )
@@ -48,6 +49,24 @@ def test_a_wrong_manifest_is_refused(bundle, change, message):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(SemisynthError, match=message):
         load_bundle(bundle, "kind")
+
+
+def test_a_file_that_the_manifest_does_not_vouch_for_is_refused(bundle):
+    (bundle / "g.txt").write_text("x")
+    loaded = load_bundle(bundle)
+    assert loaded.file("f.txt").read_text() == "x"
+    with pytest.raises(SemisynthError, match=r"file `g\.txt` expected, found \['f\.txt'\]"):
+        loaded.file("g.txt")
+
+
+def test_a_manifest_names_no_file_outside_its_folder(bundle):
+    path = bundle / "bundle.json"
+    (bundle.parent / "f.txt").write_text("x")
+    manifest = json.loads(path.read_text())
+    manifest["sha256"]["../f.txt"] = manifest["sha256"].pop("f.txt")
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(SemisynthError, match="no such file in the bundle"):
+        load_bundle(bundle)
 
 
 def test_a_missing_bundle_says_what_to_run(tmp_path):
