@@ -1,8 +1,10 @@
 """Draw class-balanced labelled images, with the confidence of each label."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import SYNTHETIC, ImageSet, load_images, save_images
@@ -38,13 +40,7 @@ def synthesize(
         confidence=section.confidence if trained.has_classes else section.given_confidence,
         seed=section.seed,
     )
-    histogram = class_histogram(labels, known.classes)
-    if not histogram.all():
-        lacking = ", ".join(known.class_names[index] for index in np.flatnonzero(histogram == 0))
-        raise SemisynthError(
-            f"params.yaml: the least confidence in `synthesize` leaves no image of class {lacking}; "
-            "lower it, raise `synthesize.candidates`, or train the synthesizer longer"
-        )
+    _check_classes(labels, known.class_names)
     kept = ImageSet(
         images=images,
         labels=labels,
@@ -55,24 +51,42 @@ def synthesize(
         confidence=confidence,
     )
     save_images(synthetic, kept)
-    metrics = {
+    facts: dict[str, str | float] = {
         "dataset": known.dataset,
         "recipe": trained.recipe.name,
         "labels_from": "the class asked for" if trained.has_classes else f"classifier {judge.name}",
         "confidence_from": judge.name,
-        "images": len(kept),
-        "images_per_class": dict(zip(known.class_names, histogram.tolist(), strict=True)),
-        "mode_entropy": float(mode_entropy(histogram)),
         "mean_confidence": float(confidence.mean()),
     }
-    write_json(results / "metrics.json", metrics)
-    first = [index for label in range(known.classes) for index in np.flatnonzero(labels == label)[:GRID_COLUMNS]]
+    _report(results, kept, facts, title=f"{trained.recipe.name}, {len(known)} labels")
+
+
+def _check_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> None:
+    lacking = ", ".join(name for label, name in enumerate(class_names) if label not in labels)
+    if lacking:
+        raise SemisynthError(
+            f"params.yaml: the least confidence in `synthesize` leaves no image of class {lacking}; "
+            "lower it, raise `synthesize.candidates`, or train the synthesizer longer"
+        )
+
+
+def _report(results: Path, kept: ImageSet, facts: dict[str, str | float], *, title: str) -> None:
+    histogram = class_histogram(kept.labels, kept.classes)
+    measured = {
+        "images": len(kept),
+        "images_per_class": dict(zip(kept.class_names, histogram.tolist(), strict=True)),
+        "mode_entropy": mode_entropy(histogram),
+    }
+    write_json(results / "metrics.json", facts | measured)
+    first = [
+        index for label in range(kept.classes) for index in np.flatnonzero(kept.labels == label)[:GRID_COLUMNS]
+    ]
     save_grid(
         results / "synthetic.png",
-        images[first],
+        kept.images[first],
         GRID_COLUMNS,
-        title=f"{known.dataset}: synthetic images ({trained.recipe.name}, {len(known)} labels)",
-        row_labels=known.class_names if histogram.min() >= GRID_COLUMNS else None,
+        title=f"{kept.dataset}: synthetic images ({title})",
+        row_labels=kept.class_names if histogram.min() >= GRID_COLUMNS else None,
     )
 
 
