@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
@@ -66,8 +68,10 @@ def write_params(folder, changes):
 
 
 def environment():
+    """This one, with the tools in front, no mirror, and no variable by which git would find another repository."""
     folder = str(Path(sys.executable).parent)
-    return os.environ | {"PATH": os.pathsep.join([folder, os.environ["PATH"]]), "SEMISYNTH_MIRROR": ""}
+    own = {"PATH": os.pathsep.join([folder, os.environ["PATH"]]), "SEMISYNTH_MIRROR": ""}
+    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | own
 
 
 def run(folder, *command, check=True):
@@ -76,10 +80,11 @@ def run(folder, *command, check=True):
     return done
 
 
-def digests(folder):
+def digests(*folders):
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*"))
+        path: hashlib.sha256(path.read_bytes()).hexdigest()
+        for folder in folders
+        for path in folder.rglob("*")
         if path.is_file()
     }
 
@@ -120,9 +125,23 @@ def test_the_table_has_every_arm_and_classifier(project):
         assert float(row[6]) <= float(row[5]) <= float(row[7])
 
 
-def test_metrics_and_plots_show(project):
+def test_metrics_show(project):
     assert "results/compare/metrics.json" in run(project, "dvc", "metrics", "show").stdout
-    assert "index.html" in run(project, "dvc", "plots", "show").stdout
+
+
+def test_every_plot_shows(project):
+    shown = run(project, "dvc", "plots", "show")
+    assert "failed to load" not in shown.stdout + shown.stderr
+    page = (project / "dvc_plots" / "index.html").read_text()
+    drawn = {
+        name: json.loads(spec) for spec, name in re.findall(r"spec = (.*);\s+vegaEmbed\('#(\w+)', spec", page)
+    }
+    declared = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["plots"]
+    assert set(drawn) == {re.sub(r"\W", "_", name) for plot in declared if isinstance(plot, dict) for name in plot}
+    assert all(spec["data"]["values"] for spec in drawn.values())
+    pictures = [f"train_synthesizer_samples_epoch_{number:02d}" for number in range(1, 5)]
+    pictures += ["compare_accuracy", "compare_confusion", "synthesize_synthetic"]
+    assert set(re.findall(r'src="static/workspace_results_(\w+)\.png"', page)) == set(pictures)
 
 
 def test_a_second_run_does_nothing(project):
@@ -147,35 +166,143 @@ def test_a_changed_section_concerns_the_stages_that_read_it(project, section):
     assert concerned == READERS.get(section, {section})
 
 
+@pytest.fixture(scope="module")
+def repository(project, tmp_path_factory):
+    """The same project under git, all of it committed."""
+    folder = tmp_path_factory.mktemp("repository") / "project"
+    shutil.copytree(project, folder)
+    for name in (".gitignore", ".dvcignore", ".dvc/config", ".dvc/.gitignore"):
+        shutil.copy(ROOT / name, folder / name)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "git", "config", "user.name", "A User")
+    run(folder, "git", "config", "user.email", "user@localhost")
+    run(folder, "dvc", "commit", "--force")  # as `dvc repro` under git, lists the outputs in .gitignore
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "commit", "--quiet", "--message", "First run")
+    return folder
+
+
+def stages_run(done):
+    return re.findall(r"Running stage '(\w+)'", done.stdout)
+
+
+def test_git_holds_no_data_and_no_models(repository):
+    files = run(repository, "git", "ls-files").stdout.split()
+    own = {".dvc", ".dvcignore", ".gitignore", "dvc.lock", "dvc.yaml", "params.yaml", "results", "src"}
+    assert {path.split("/")[0] for path in files} == own | {"data", "models"}
+    assert {Path(path).name for path in files if path.startswith(("data/", "models/"))} == {".gitignore"}
+
+
+def test_an_experiment_runs_what_its_parameter_concerns(repository):
+    done = run(repository, "dvc", "exp", "run", "--name", "reseeded", "--set-param", "compare.seed=1")
+    assert stages_run(done) == ["compare"]
+    assert "reseeded" in run(repository, "dvc", "exp", "list", "--name-only").stdout.split()
+    assert "results/compare/changes.csv" in run(repository, "git", "diff", "--name-only").stdout.split()
+
+
+def test_a_change_runs_its_stage_again_and_what_follows(repository):
+    write_params(repository, TINY | {"train_augmented": {"classifiers": ["svm"]}})
+    assert stages_run(run(repository, "dvc", "repro")) == ["train_augmented", "compare"]
+    assert "test.synthetic.cnn" in run(repository, "dvc", "metrics", "diff").stdout
+
+
 def command_of(project, stage):
     stages = YAML(typ="safe", pure=True).load(project / "dvc.yaml")["stages"]
     return [sys.executable, *stages[stage]["cmd"].split()[1:]]
 
 
+def stopped(folder, stage, sign, number):
+    """Run the stage until a file `sign` is in its resume folder, then send signal `number`: status, errors."""
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)  # it would be ignored in a background job
+    process = subprocess.Popen(
+        command_of(folder, stage), cwd=folder, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    signal.signal(signal.SIGINT, ours)
+    waiting = folder / ".semisynth" / "resume" / stage
+    deadline = time.monotonic() + 120
+    while not list(waiting.glob(f"*/{sign}")) and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.005)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+# What each stage trains, in order and by the budgets above: where it waits, its title, epochs, steps of one.
+TRAININGS = {
+    "train_synthesizer": {".": ("train acgan", 4, 3)},
+    "train_augmented": {
+        "synthetic/cnn": ("CNN", 20, 1),
+        "synthetic/lightgbm": ("LightGBM", 5, 1),
+        "all/cnn": ("CNN", 20, 1),
+        "all/lightgbm": ("LightGBM", 5, 1),
+    },
+}
+
+
+def steps_left(project, stage):
+    """The trainings that a rerun has to finish, with the steps it has to make, by what waits for it."""
+    (waiting,) = (project / ".semisynth" / "resume" / stage).iterdir()
+    left = []
+    for place, (title, epochs, steps) in TRAININGS[stage].items():
+        done = 0
+        for state in (waiting / place).rglob("state.npz"):
+            with np.load(state) as arrays:
+                done = len(json.loads(str(arrays["history"])))
+        if not (waiting / place / "bundle").exists():
+            left.append((title, (epochs - done) * steps))
+    return left
+
+
+def steps_made(errors):
+    """The trainings that a run finished, with the steps it made, by its progress."""
+    counts = re.findall(r"^(train acgan|CNN|LightGBM): (\d+)/(\d+)", errors, re.MULTILINE)
+    return [(title, int(done)) for title, done, total in counts if done == total]
+
+
 @pytest.mark.parametrize(
-    ("stage", "model", "sign"),
+    ("stage", "model", "kills"),
     [
-        ("train_synthesizer", "models/synthesizer", "*/state.npz"),
-        ("train_augmented", "models/augmented", "*/**/bundle.json"),
+        ("train_synthesizer", "synthesizer", [("state.npz", 1)]),
+        (
+            "train_augmented",
+            "augmented",
+            [("synthetic/cnn/state/state.npz", 4), ("synthetic/lightgbm/bundle/bundle.json", 2)],
+        ),
     ],
 )
-def test_a_killed_stage_goes_on_and_ends_bit_identical(project, stage, model, sign):
-    expected = digests(project / model)
-    shutil.rmtree(project / model)
-    killed = subprocess.Popen(
-        command_of(project, stage), cwd=project, env=environment(), stderr=subprocess.DEVNULL
-    )
-    waiting = project / ".semisynth" / "resume" / stage
-    deadline = time.monotonic() + 120
-    while not list(waiting.glob(sign)) and time.monotonic() < deadline and killed.poll() is None:
-        time.sleep(0.005)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert not (project / model).exists()
-    assert list(waiting.glob(sign))
-    run(project, *command_of(project, stage))
-    assert digests(project / model) == expected
-    assert not list(waiting.glob("*"))
+def test_a_killed_stage_does_what_is_left_and_ends_bit_identical(project, stage, model, kills):
+    outputs = [project / "models" / model, project / "results" / stage]
+    expected = digests(*outputs)
+    for output in outputs:
+        shutil.rmtree(output)
+    left = [(title, epochs * steps) for title, epochs, steps in TRAININGS[stage].values()]
+    for sign, unfinished in kills:
+        before = left
+        status, errors = stopped(project, stage, sign, signal.SIGKILL)
+        left = steps_left(project, stage)
+        assert status == -signal.SIGKILL
+        assert not any(output.exists() for output in outputs)
+        assert len(left) == unfinished
+        assert left != before
+        assert steps_made(errors) == before[:-unfinished]
+    done = run(project, *command_of(project, stage))
+    assert steps_made(done.stderr) == left
+    assert digests(*outputs) == expected
+    assert not list((project / ".semisynth" / "resume" / stage).iterdir())
+
+
+def test_ctrl_c_leaves_the_state_and_nothing_half_written(project, tmp_path):
+    for name in ("dvc.yaml", "params.yaml", "data/split/labelled.npz", "data/split/unlabelled.npz"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(project / name, tmp_path / name)
+    status, errors = stopped(tmp_path, "train_synthesizer", "state.npz", signal.SIGINT)
+    assert status == 130
+    assert "\ninterrupted; run it again" in errors
+    assert "Traceback" not in errors
+    assert list(tmp_path.rglob("state.npz"))
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.glob("models/*"))
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_typing_error_in_the_parameters_stops_the_run(project):

@@ -1,0 +1,129 @@
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from ruamel.yaml import YAML
+
+from semisynth.data.imageset import ImageSet, save_images
+from semisynth.errors import SemisynthError
+from semisynth.stages import train_synthesizer as stage
+from semisynth.synthesizers.model import load_synthesizer
+
+SHIPPED = Path(__file__).parents[2] / "params.yaml"
+SIDE = 20
+SECTION = {"recipe": "acgan", "max_steps": 4, "epochs": 2, "batch_size": 4, "labelled_copies": 20}
+
+
+def noise(seed, count):
+    images = np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE), np.uint8)
+    return ImageSet(images, np.arange(count) % 3, ("a", "b", "c"), "noise", pool=500)
+
+
+def run(folder, **changes):
+    """Run the stage in `folder` on 6 labelled and 10 unlabelled images; return its metrics."""
+    save_images(folder / "labelled.npz", noise(0, 6))
+    save_images(folder / "unlabelled.npz", noise(1, 10).with_labels_removed())
+    tree = YAML(typ="safe", pure=True).load(SHIPPED)
+    tree["train_synthesizer"].update(SECTION | changes)
+    YAML(typ="safe", pure=True).dump(tree, folder / "params.yaml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        stage.train_synthesizer(
+            *map(Path, ("labelled.npz", "unlabelled.npz", "models/synthesizer", "results")),
+        )
+    return json.loads((folder / "results" / "metrics.json").read_text())
+
+
+def written(folder):
+    paths = [path for part in ("models", "results") for path in (folder / part).rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    return folder, run(folder)
+
+
+def test_a_synthesizer_with_its_losses_and_a_grid_an_epoch(trained):
+    folder, metrics = trained
+    assert set(written(folder)) == {
+        *(f"models/synthesizer/{name}" for name in ("bundle.json", "discriminator.npz", "generator.npz")),
+        *(f"results/{name}" for name in ("losses.csv", "losses.png", "metrics.json")),
+        *(f"results/samples/epoch_{number:02d}.png" for number in (1, 2)),
+    }
+    synthesizer = load_synthesizer(folder / "models" / "synthesizer")
+    assert (synthesizer.recipe.name, synthesizer.side, synthesizer.classes) == ("acgan", SIDE, 3)
+    assert (metrics["dataset"], metrics["recipe"], metrics["steps"]) == ("noise", "acgan", 4)
+    with (folder / "results" / "losses.csv").open(newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row.pop("epoch") for row in rows] == ["1", "2"]
+    assert {name: float(value) for name, value in rows[-1].items()} == metrics["last_epoch"]
+
+
+def test_the_grids_follow_the_training(trained):
+    folder, _ = trained
+    first, last = ((folder / "results" / "samples" / f"epoch_0{number}.png").read_bytes() for number in (1, 2))
+    assert first.startswith(b"\x89PNG")
+    assert first != last
+
+
+def test_no_state_is_left_behind(trained):
+    folder, _ = trained
+    assert not list((folder / ".semisynth" / "resume" / "train_synthesizer").iterdir())
+
+
+def test_same_seed_same_bytes(trained, tmp_path):
+    folder, _ = trained
+    run(tmp_path)
+    assert written(tmp_path) == written(folder)
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """What the stage hands to the training, which stops there."""
+    received = SimpleNamespace()
+
+    def stop(recipe, real, labelled, **options):
+        received.__dict__.update(recipe=recipe.name, real=real, labelled=labelled, **options)
+        raise SemisynthError("stopped")
+
+    monkeypatch.setattr(stage, "train", stop)
+    return received
+
+
+def test_all_images_are_real_and_the_labelled_ones_get_copies(given, tmp_path):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, seed=7)
+    known, others = noise(0, 6), noise(1, 10)
+    np.testing.assert_array_equal(given.real, np.concatenate([known.images, others.images]))
+    np.testing.assert_array_equal(given.labelled.images[:6], known.images)
+    assert len(given.labelled) == 20
+    assert set(given.labelled.labels.tolist()) == {0, 1, 2}
+    assert (given.seed, given.steps, given.epochs, given.batch_size) == (7, 4, 2, 4)
+    assert not (tmp_path / "models").exists()
+
+
+def test_enough_labelled_images_get_no_copies(given, tmp_path):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, labelled_copies=6)
+    np.testing.assert_array_equal(given.labelled.images, noise(0, 6).images)
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps", "epochs"),
+    [({"max_steps": 7, "epochs": 3}, 9, 3), ({"max_steps": 2, "epochs": 8}, 2, 2), ({"max_passes": 0.1}, 14, 2)],
+)
+def test_the_budget_is_cut_into_epochs_of_equal_length(given, tmp_path, changes, steps, epochs):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, **{"max_steps": 1000} | changes)
+    assert (given.steps, given.epochs) == (steps, epochs)
+
+
+def test_an_unknown_recipe_is_refused_before_any_work(tmp_path):
+    with pytest.raises(SemisynthError, match=r"`train_synthesizer\.recipe`.*acgann"):
+        run(tmp_path, recipe="acgann")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.npz", "params.yaml", "unlabelled.npz"]
