@@ -37,7 +37,7 @@ def run_draw(draw: int) -> None:
     with tempfile.TemporaryDirectory(prefix="label-draws-") as temporary:
         clone = Path(temporary) / "clone"
         git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-        yaml = YAML()
+        yaml = YAML(typ="safe", pure=True)  # builds plain values alone
         params = yaml.load(clone / "params.yaml")
         params["split"]["seed"] = draw
         yaml.dump(params, clone / "params.yaml")
