@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from semisynth.errors import SemisynthError
+from semisynth.losses import gradient_penalty
 from semisynth.networks import dcgan, dcgan_small, dense_gan, tanh_conv_gan, vanilla_gan
 from semisynth.training.precision import dtype_policy
 
@@ -81,6 +82,21 @@ def test_no_image_moves_the_logit_of_another_in_a_critic():
     assert mixing(dcgan_small.critic(16)) == 0
     assert mixing(dcgan_small.critic(16, normalisation="none")) == 0
     assert mixing(dcgan_small.discriminator(16)) > 0
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("normalisation", ["layer", "none"])
+def test_the_gradient_penalty_reaches_the_weights_of_a_critic(normalisation, precision):
+    critic = dcgan_small.critic(16, dtype_policy(precision), normalisation)
+    images = tf.random.stateless_normal((3, 16, 16, 1), [1, 2])
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(images)
+            scores = critic(images, training=True)["realness"]
+        penalty = gradient_penalty(inner.gradient(scores, images))
+    gradients = outer.gradient(penalty, [layer.kernel for layer in critic.layers if hasattr(layer, "kernel")])
+    assert penalty.shape == (3,)
+    assert all(np.isfinite(gradient).all() and np.abs(gradient).max() > 0 for gradient in gradients)
 
 
 def test_a_critic_with_batch_normalisation_is_refused():

@@ -51,7 +51,8 @@ def distance_metrics(
 
     A `_floor` is the distance between as many training images and the same test images: what real images
     reach. It rises as the images get fewer, and that of the Fréchet distance drowns it below about d of them.
-    What ends in `_of_real` takes training images for synthetic ones in the same way, but in memorisation.
+    What ends in `_of_real` takes training images for synthetic ones in the same way; only in memorisation it
+    takes one half of the test images so, and the other as held out.
     """
     count = min(len(synthetic), len(training), len(test), images)
     made, seen, unseen = (part.sample(count, seed).features for part in (synthetic, training, test))
