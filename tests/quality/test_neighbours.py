@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -80,6 +82,16 @@ def test_blocks_leave_nothing_out(monkeypatch):
     whole = neighbourhood(real, synthetic)
     monkeypatch.setattr(neighbours, "MEBIBYTES", 0.05)  # 9 rows of 700 distances
     assert neighbourhood(real, synthetic) == pytest.approx(whole)
+
+
+def test_memory_stays_far_below_the_whole_matrix(monkeypatch):
+    monkeypatch.setattr(neighbours, "MEBIBYTES", 1)
+    real, synthetic = np.random.default_rng(5).normal(size=(2, 2000, 2))  # a matrix would take 31 MiB
+    tracemalloc.start()
+    neighbourhood(real, synthetic)
+    peak = tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
+    assert peak < 8
 
 
 @pytest.mark.parametrize("k", [0, 5])

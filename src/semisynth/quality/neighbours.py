@@ -61,9 +61,10 @@ def neighbourhood(real: NDArray[np.floating], synthetic: NDArray[np.floating], k
 
 def radii(features: NDArray[np.floating], k: int = NEAREST) -> NDArray[np.float64]:
     """Euclidean distance (n,) from each row of `features` (n, d) to the k-th nearest other row; k below n."""
+    # At place 0 is the row itself. The copy lets go of the block.
     blocks = pairwise_distances_chunked(
         features,
-        reduce_func=lambda block, _: np.partition(block, k, axis=1)[:, k],  # at 0 is the row itself
+        reduce_func=lambda block, _: np.partition(block, k, axis=1)[:, k].copy(),
         working_memory=MEBIBYTES,
     )
     return np.concatenate(list(blocks))
