@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from semisynth.losses import class_loss, realness_loss
+from semisynth.losses import (
+    between,
+    class_loss,
+    class_realness,
+    feature_matching_loss,
+    gradient_penalty,
+    latent_divergence,
+    realness_loss,
+    reconstruction_loss,
+    wasserstein_loss,
+)
 
 
 @pytest.mark.parametrize(
@@ -38,3 +48,67 @@ def test_losses_take_bfloat16_and_return_float32():
     logits = tf.zeros((2, 3), tf.bfloat16)
     assert class_loss(logits, tf.constant([0, 1], tf.int64)).dtype == tf.float32
     assert realness_loss(logits[:, 0], 1).dtype == tf.float32
+
+
+def test_every_example_may_have_its_own_target():
+    targets = tf.constant([1.0, 0.0, 0.9])
+    received = realness_loss(tf.constant([0.5, 0.5, -2.0]), targets).numpy()
+    expected = [realness_loss(tf.constant([logit]), t).numpy()[0] for logit, t in ((0.5, 1), (0.5, 0), (-2, 0.9))]
+    assert received == pytest.approx(expected)
+
+
+def test_class_realness_is_that_of_one_more_class_with_logit_0():
+    logits = np.array([[0.0, 0.0, 0.0], [2.0, -1.0, 0.5], [-40.0, -40.0, -40.0]], np.float32)
+    more = np.concatenate([logits, np.zeros((3, 1), np.float32)], axis=1)
+    synthetic = tf.nn.softmax(more).numpy()[:, -1]
+    realness = class_realness(tf.constant(logits))
+    assert tf.sigmoid(realness).numpy() == pytest.approx(1 - synthetic, rel=1e-5)
+    assert float(realness[0]) == pytest.approx(math.log(3))
+
+
+def test_wasserstein_losses_by_hand():
+    scores = tf.constant([2.0, -3.0])
+    assert wasserstein_loss(scores, real=True).numpy().tolist() == [-2, 3]
+    assert wasserstein_loss(scores, real=False).numpy().tolist() == [2, -3]
+
+
+def test_images_between():
+    real, synthetic = tf.ones((3, 2, 2, 1)), -tf.ones((3, 2, 2, 1))
+    mixed = between(real, synthetic, tf.constant([0.0, 0.25, 1.0])).numpy()
+    assert mixed[:, 0, 0, 0].tolist() == [-1, -0.5, 1]
+    assert mixed.std(axis=(1, 2, 3)).tolist() == [0, 0, 0]
+
+
+def test_gradient_penalty_by_hand():
+    gradients = np.zeros((3, 2, 2, 1), np.float32)
+    gradients[1, 0, 0, 0], gradients[1, 1, 1, 0] = 3, 4  # of length 5
+    gradients[2, 0, 1, 0] = -1
+    assert gradient_penalty(tf.constant(gradients)).numpy() == pytest.approx([1, 16, 0], abs=1e-5)
+
+
+def test_the_penalty_has_a_slope_where_the_critic_has_none():
+    gradients = tf.Variable(tf.zeros((1, 2, 2, 1)))
+    with tf.GradientTape() as tape:
+        penalty = gradient_penalty(gradients)
+    assert np.isfinite(tape.gradient(penalty, gradients)).all()
+
+
+def test_feature_matching_by_hand():
+    real, synthetic = tf.constant([[1.0, 2.0], [3.0, 2.0]]), tf.constant([[0.0, 2.0], [0.0, 2.0], [3.0, 2.0]])
+    assert feature_matching_loss(real, synthetic).numpy().tolist() == [1, 0]
+
+
+def test_reconstruction_sums_over_pixels():
+    logits, images = np.zeros((2, 2, 2, 1)), np.array([0.0, 1.0]).repeat(4).reshape(2, 2, 2, 1)
+    logits[1, 0, 0, 0] = 2
+    received = reconstruction_loss(tf.constant(logits, tf.float32), tf.constant(images, tf.float32)).numpy()
+    assert received == pytest.approx([4 * math.log(2), 3 * math.log(2) + math.log(1 + math.exp(-2))])
+
+
+def test_divergence_of_latents_by_hand():
+    mean, log_variance = (
+        tf.constant([[0.0, 0.0], [1.0, -2.0], [0.0, 0.0]]),
+        tf.constant([[0.0, 0], [0, 0], [1, -1]]),
+    )
+    expected = [0, (1 + 4) / 2, (math.e - 1 - 1 + 1 / math.e + 1 - 1) / 2]
+    assert latent_divergence(mean, log_variance).numpy() == pytest.approx(expected)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from semisynth.quality.memorisation import distance_ratio, memorised_share, nearest_distances
+from semisynth.quality.memorisation import distance_ratio, memorisation_auroc, memorised_share, nearest_distances
 
 
 def draw(seed, count):
@@ -45,3 +45,23 @@ def test_copies_of_held_out_images_are_refused():
     held_out = np.zeros((5, 8))
     with pytest.raises(ValueError, match="differ from the held-out ones"):
         distance_ratio(held_out, draw(1, 5), held_out)
+
+
+def test_the_auroc_of_fresh_draws_copies_and_halves():
+    training, held_out, fresh = draw(1, 1000), draw(2, 1000), draw(0, 1000)
+    assert memorisation_auroc(fresh, training, held_out) == pytest.approx(0.5, abs=0.03)
+    assert memorisation_auroc(training[:400] + 1e-9, training, held_out) == 1
+    assert memorisation_auroc(held_out[:400] + 1e-9, training, held_out) == 0
+    half = np.concatenate([training[:500], fresh[:500]])
+    assert memorisation_auroc(half, training, held_out) == pytest.approx(0.75, abs=0.03)
+
+
+def test_the_auroc_by_hand():
+    # Distances to training images 1 and 4, to held-out ones 2 and 4: pairs 1, 1, 0 and a tie of 4.
+    made = np.array([[0.0], [10.0]])
+    assert memorisation_auroc(made, np.array([[1.0], [14.0]]), np.array([[-2.0], [6.0]])) == pytest.approx(2.5 / 4)
+
+
+def test_the_auroc_of_unequal_sizes_is_refused():
+    with pytest.raises(ValueError, match="as many training as held-out rows"):
+        memorisation_auroc(draw(0, 5), draw(1, 5), draw(2, 4))

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from semisynth.quality.report import Measured, distance_metrics, label_metrics
+from semisynth.data.imageset import ImageSet
+from semisynth.quality.report import Measured, distance_metrics, histogram_metrics, label_metrics
 
 NAMES = ("zero", "one", "two")
 
@@ -19,6 +20,10 @@ def test_real_images_as_good_as_real_ones_stand_at_the_floor():
     metrics = distance_metrics(measured(0, 300), measured(1, 900), measured(2, 300), images=600, seed=0)
     assert metrics["images"] == 600
     assert metrics["frechet_distance"] == pytest.approx(metrics["frechet_floor"], abs=2)
+    assert metrics["kernel_distance"] == pytest.approx(metrics["kernel_floor"], abs=3 * metrics["kernel_floor_sd"])
+    for name in ("precision", "recall", "density", "coverage", "nearest_distance_ratio", "memorisation_auroc"):
+        assert metrics[name] == pytest.approx(metrics[f"{name}_of_real"], abs=0.2), name
+        assert metrics[name] > 0.4
     assert metrics["nearest_distance_ratio"] == pytest.approx(1, abs=0.2)
     assert abs(metrics["memorised_share"]) < 0.2
 
@@ -27,6 +32,23 @@ def test_shifted_images_are_far_from_real_ones():
     metrics = distance_metrics(measured(0, 300, shift=5.0), measured(1, 300), measured(2, 300), images=900, seed=0)
     assert metrics["frechet_distance"] == pytest.approx(100, rel=0.1)
     assert metrics["frechet_floor"] < 2
+    assert metrics["kernel_distance"] > metrics["kernel_floor"] + 3 * metrics["kernel_floor_sd"]
+    assert metrics["precision"] < 0.1 < 0.9 < metrics["precision_of_real"]
+    assert metrics["coverage"] < 0.1 < 0.8 < metrics["coverage_of_real"]
+
+
+@pytest.mark.parametrize("images", [2, 3])
+def test_a_handful_of_images_is_measured_too(images):
+    metrics = distance_metrics(measured(0, 5), measured(1, 9), measured(2, 5), images=images, seed=0)
+    assert metrics["images"] == images
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_a_ratio_to_copies_of_held_out_images_is_left_out():
+    test = measured(2, 30)
+    metrics = distance_metrics(test, measured(1, 30), test, images=90, seed=0)
+    assert metrics["nearest_distance_ratio"] is None
+    assert metrics["memorisation_auroc"] == 0
 
 
 def test_memorisation_is_judged_by_all_test_images_however_few_are_compared():
@@ -70,3 +92,20 @@ def test_a_class_nobody_asked_for_has_a_row_too():
     made = Measured(np.zeros((2, 4), np.float32), np.array([0, 0]))
     _, rows = label_metrics(made, np.array([0, 0]), measured(2, 5), NAMES, images=1000, seed=0)
     assert rows[2] == {"class": "two", "agreement": None, "images": 0, "diversity": 0.0}
+
+
+def image_set(images, labels):
+    return ImageSet(np.array(images, np.uint8), np.array(labels), NAMES, "test", pool=len(labels))
+
+
+def test_histograms_by_hand():
+    black, white = np.zeros((4, 16, 16)), np.full((4, 16, 16), 255)
+    test, alike = image_set(black, [0, 0, 1, 2]), image_set(black + 1, [0, 0, 1, 2])
+    metrics = histogram_metrics(np.array([2, 2, 2, 2]), image_set(white, [0, 0, 1, 2]), alike, test)
+    assert metrics["class_histogram_distance"]["total_variation"] == pytest.approx(3 / 4)
+    assert metrics["class_histogram_distance"]["earth_movers"] == pytest.approx(5 / 4)
+    assert metrics["pixel_histogram_distance"]["total_variation"] == 1
+    assert metrics["pixel_histogram_distance"]["earth_movers"] == pytest.approx(31 * 8)
+    assert metrics["pixel_histogram_distance"]["kl_divergence"] is None
+    for name in ("class_histogram_floor", "pixel_histogram_floor"):
+        assert set(metrics[name].values()) == {0.0}

@@ -59,6 +59,14 @@ def test_good_images_come_near_the_floor_leave_no_state_behind_and_are_measured_
     assert metrics["gan_train_accuracy"] > 0.8
     assert metrics["gan_train_accuracy_of_real"] > 0.8
     assert metrics["frechet_distance"] < 4 * metrics["frechet_floor"]
+    assert metrics["kernel_distance"] < metrics["kernel_floor"] + 3 * metrics["kernel_floor_sd"]
+    for name in ("precision", "recall", "density", "coverage"):
+        assert metrics[name] == pytest.approx(metrics[f"{name}_of_real"], abs=0.3), name
+    assert metrics["memorisation_auroc"] == pytest.approx(0.5, abs=0.15)
+    assert metrics["gan_test_accuracy"] == metrics["label_agreement"]
+    for kind in ("class", "pixel"):
+        assert metrics[f"{kind}_histogram_distance"]["total_variation"] < 0.1
+        assert metrics[f"{kind}_histogram_floor"].keys() == metrics[f"{kind}_histogram_distance"].keys()
     assert metrics["diversity_ratio"] == pytest.approx(1, abs=0.2)
     assert metrics["mode_entropy"] > 0.95 * math.log(3)
     assert 0.7 < metrics["nearest_distance_ratio"] < 1.4
@@ -73,6 +81,8 @@ def test_collapsed_images_agree_with_their_labels_but_have_no_diversity(run):
     metrics, rows = run(bars(3, 60, collapsed=True))
     assert metrics["label_agreement"] > 0.9
     assert metrics["diversity_ratio"] < 0.01
+    assert metrics["recall"] < 0.1
+    assert metrics["coverage"] < metrics["coverage_of_real"] / 2
     assert max(float(row["diversity"]) for row in rows) < 0.01
 
 

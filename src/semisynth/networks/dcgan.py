@@ -4,13 +4,14 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 100
 
 
 def generator(side: int, dtype: Dtype = None) -> keras.Model:
     """From latents float32 (b, 100) to images float32 (b, side, side, 1) in [-1, 1]; `side` a multiple of 4."""
-    base = side // 4
+    base = quarter("dcgan", side)
     latent = keras.Input((LATENT_SIZE,), name="latent")
     x = layers.Dense(base * base * 256, dtype=dtype)(latent)
     x = _normalized(x, dtype)

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from semisynth.quality.features import check_features
+
 
 def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.floating]) -> float:
     """Distance between the Gaussians fitted to `features_a` (n, d) and `features_b` (m, d).
@@ -11,13 +13,7 @@ def frechet_distance(features_a: NDArray[np.floating], features_b: NDArray[np.fl
     extractors can't be compared, and it falls as n and m grow, so a reference needs sets of the same size.
     Raises ValueError on fewer than 2 rows, on unequal widths, and on features that aren't finite.
     """
-    for features in (features_a, features_b):
-        if features.ndim != 2 or len(features) < 2:
-            raise ValueError(f"expected features of shape (n, d) with n of at least 2, received {features.shape}")
-        if not np.isfinite(features).all():
-            raise ValueError("expected finite features, received NaN or infinity")
-    if features_a.shape[1] != features_b.shape[1]:
-        raise ValueError(f"expected features of one width, received {features_a.shape} and {features_b.shape}")
+    check_features(features_a, features_b)
     return frechet_from_moments(*_moments(features_a), *_moments(features_b))
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import pairwise_distances_argmin_min
+from sklearn.metrics import pairwise_distances_argmin_min, roc_auc_score
 
 
 def nearest_distances(queries: NDArray[np.floating], references: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -20,12 +20,26 @@ def distance_ratio(
     `held_out` must have the same size (ValueError), as the nearest of more images is nearer. A sample of
     the training images shows few copies: `memorised_share` looks among all of them.
     """
-    if len(training) != len(held_out):
-        raise ValueError(f"expected as many training as held-out rows, received {len(training)}, {len(held_out)}")
+    _check_equal(training, held_out)
     reference = float(np.median(nearest_distances(synthetic, held_out)))
     if reference == 0:
         raise ValueError("expected synthetic images that differ from the held-out ones, received copies of them")
     return float(np.median(nearest_distances(synthetic, training))) / reference
+
+
+def memorisation_auroc(
+    synthetic: NDArray[np.floating], training: NDArray[np.floating], held_out: NDArray[np.floating]
+) -> float:
+    """Chance that a synthetic image is nearer to a training image than one is to a held-out image; in [0, 1].
+
+    Distances are to the nearest row; ties count half. About 0.5 = no nearer to what was seen in training,
+    1 = copies. `training` and `held_out` (m, d) must have the same size (ValueError), as in `distance_ratio`,
+    which tells by how much. A rank statistic for copies is the idea of Meehan et al. 2020, arXiv 2004.05675.
+    """
+    _check_equal(training, held_out)
+    seen, unseen = nearest_distances(synthetic, training), nearest_distances(synthetic, held_out)
+    is_unseen = np.repeat([False, True], len(synthetic))
+    return float(roc_auc_score(is_unseen, np.concatenate([seen, unseen])))
 
 
 def memorised_share(
@@ -44,3 +58,8 @@ def memorised_share(
     observed = float(np.mean((seen < unseen) + 0.5 * (seen == unseen)))
     expected = len(training) / (len(training) + len(held_out))
     return (observed - expected) / (1 - expected)
+
+
+def _check_equal(training: NDArray[np.floating], held_out: NDArray[np.floating]) -> None:
+    if len(training) != len(held_out):
+        raise ValueError(f"expected as many training as held-out rows, received {len(training)}, {len(held_out)}")

@@ -11,7 +11,7 @@ from semisynth.files import write_csv, write_json
 from semisynth.params import load_params
 from semisynth.quality.instrument import fit_instrument
 from semisynth.quality.labels import label_agreement
-from semisynth.quality.report import Measured, distance_metrics, label_metrics
+from semisynth.quality.report import Measured, distance_metrics, histogram_metrics, label_metrics
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.budget import update_steps
 from semisynth.training.resume import forget, resume_folder
@@ -24,7 +24,7 @@ def evaluate_synthetic(
     results: OutputPath,
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
-    """Measure synthetic images: Fréchet distance, labels and diversity, GAN-train accuracy, memorisation.
+    """Measure synthetic images: distances, labels and diversity, GAN-train and GAN-test accuracy, memorisation.
 
     The measuring classifier knows every training label, so nothing but reports may read what it says.
     """
@@ -50,6 +50,7 @@ def evaluate_synthetic(
     distances = distance_metrics(of_made, of_real, of_test, **bounds)
 
     as_many = real.take(np.random.default_rng([section.seed, 0]).permutation(len(real))[: len(made)])
+    histograms = histogram_metrics(predicted, made, as_many, held_out)
     on_made = fit(made.images, made.labels, title="GAN-train", resume=resume / "gan_train")
     on_real = fit(as_many.images, as_many.labels, title="as many real images", resume=resume / "real")
     accuracy = {
@@ -57,7 +58,9 @@ def evaluate_synthetic(
         "gan_train_accuracy": label_agreement(held_out.labels, on_made.predict(held_out.images)),
         "gan_train_accuracy_of_real": label_agreement(held_out.labels, on_real.predict(held_out.images)),
     }
-    write_json(results / "metrics.json", {"dataset": real.dataset, **distances, **labels, **accuracy})
+    write_json(
+        results / "metrics.json", {"dataset": real.dataset, **distances, **labels, **histograms, **accuracy}
+    )
     write_csv(results / "per_class.csv", ["class", "agreement", "images", "diversity"], rows)
     forget(resume)
 

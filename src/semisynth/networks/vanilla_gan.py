@@ -1,0 +1,34 @@
+"""The first GAN (Goodfellow 2014, arXiv 1406.2661): dense, one hidden layer each."""
+
+import keras
+from keras import layers
+
+from semisynth.networks.dtype import Dtype
+
+LATENT_SIZE = 20  # uniform in [-1, 1]
+HIDDEN = 100
+
+
+def generator(side: int, dtype: Dtype = None) -> keras.Model:
+    """From latents float32 (b, 20) to images float32 (b, side, side, 1) in [-1, 1].
+
+    81,184 parameters at side 28.
+    """
+    latent = keras.Input((LATENT_SIZE,), name="latent")
+    x = layers.Dense(HIDDEN, use_bias=False, dtype=dtype)(latent)
+    x = layers.LeakyReLU(0.3, dtype=dtype)(x)
+    x = layers.Dense(side * side, activation="tanh", dtype="float32")(x)
+    return keras.Model([latent], layers.Reshape((side, side, 1), dtype="float32")(x), name="vanilla_gan_generator")
+
+
+def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it.
+
+    78,601 parameters at side 28.
+    """
+    images = keras.Input((side, side, 1))
+    x = layers.Dense(HIDDEN, dtype=dtype)(layers.Flatten(dtype=dtype)(images))
+    x = layers.LeakyReLU(0.3, name="features", dtype=dtype)(x)
+    x = layers.Dropout(0.5, dtype=dtype)(x)
+    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(x))
+    return keras.Model(images, {"realness": realness}, name="vanilla_gan_discriminator")
