@@ -78,3 +78,17 @@ def latent_divergence(mean: tf.Tensor, log_variance: tf.Tensor) -> tf.Tensor:
     """Kullback-Leibler divergence (b,) in nats of N(mean, exp(log_variance)), both (b, latent), from N(0, 1)."""
     mean, log_variance = tf.cast(mean, tf.float32), tf.cast(log_variance, tf.float32)
     return tf.reduce_sum(tf.square(mean) + tf.exp(log_variance) - log_variance - 1, axis=1) / 2
+
+
+def contrastive_loss(first: tf.Tensor, second: tf.Tensor, temperature: float) -> tf.Tensor:
+    """NT-Xent, (2 b,): how well each view finds its partner among all others of the batch, in nats.
+
+    `first` and `second` are the projections (b, d) of two views of b images; cosine similarity over
+    `temperature` (Chen 2020, "SimCLR", arXiv 2002.05709, section 2.1).
+    """
+    both = tf.math.l2_normalize(tf.cast(tf.concat([first, second], 0), tf.float32), axis=1)
+    count = tf.shape(first)[0]
+    similarities = tf.matmul(both, both, transpose_b=True) / temperature
+    similarities -= 1e9 * tf.eye(2 * count)  # none is its own partner
+    partners = tf.concat([tf.range(count) + count, tf.range(count)], 0)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=partners, logits=similarities)

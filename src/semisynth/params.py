@@ -18,7 +18,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-RecipeName = Literal["acgan", "dcgan"]
+RecipeName = Literal["semi_acgan", "acgan", "dcgan"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
@@ -95,6 +95,16 @@ class TrainBaseline(Section):
     logistic: Logistic
 
 
+class Labeller(Section):
+    """The network that recipe `semi_acgan` labels the unlabelled images with."""
+
+    max_steps: Positive
+    max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
+    batch_size: Annotated[int, Field(ge=2)]
+    learning_rate: PositiveFloat
+    confidence: Probability = Field(description="least probability of a label that the generator learns from")
+
+
 class TrainSynthesizer(Section):
     """The generative model and its budget."""
 
@@ -107,6 +117,7 @@ class TrainSynthesizer(Section):
     learning_rate: PositiveFloat | None = Field(description="null takes the recipe's own")
     ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
     labelled_copies: Positive = Field(description="labelled images with transformed copies, for the class loss")
+    labeller: Labeller
     precision: PrecisionName
 
 

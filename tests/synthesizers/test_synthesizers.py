@@ -13,7 +13,7 @@ from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20
-STEPS = {"acgan": 12, "dcgan": 4}  # from 11 on weights are averaged
+STEPS = {"acgan": 12, "dcgan": 4, "semi_acgan": 12}  # from 11 on weights are averaged
 ONE_STEP = {"steps": 1, "epochs": 1, "ema_momentum": 0.0}
 
 
@@ -60,7 +60,9 @@ def test_a_step_changes_the_weights_of_both_networks(name, train_once):
     seed_everything(1)
     fresh = build_synthesizer(recipe_by_name(name), SIDE, 3)
     trained, _ = train_once(name, **ONE_STEP)
-    for before, after in ((fresh.generator, trained.generator), (fresh.discriminator, trained.discriminator)):
+    adversary = recipe_by_name(name).adversary
+    parts = [(one.generator, adversary(one.discriminator)) for one in (fresh, trained)]
+    for before, after in zip(*parts, strict=True):
         for old, new in zip(before.trainable_variables, after.trainable_variables, strict=True):
             unused = "embedding" in old.path  # a row of a class that was not drawn stays
             assert unused or not np.array_equal(old.numpy(), new.numpy()), old.path
@@ -118,7 +120,7 @@ def test_weights_are_averaged_over_the_last_tenth(labelled, train_once):
 def test_both_optimizers_count_the_steps(labelled):
     recipe = recipe_by_name("acgan")
     fresh = build_synthesizer(recipe, SIDE, 3)
-    model = AdversarialModel(recipe, fresh.generator, fresh.discriminator, seed=0)
+    model = AdversarialModel(recipe, fresh.generator, fresh.discriminator, classes=3, seed=0)
     model.compile_pair(recipe.optimizer(0.001, 0.9), recipe.optimizer(0.001, 0.9))
     images = np.zeros((2, SIDE, SIDE, 1), np.float32)
     for _ in range(3):

@@ -14,6 +14,7 @@ from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.labelling import propagated
 from semisynth.synthesizers.model import load_synthesizer
 
 
@@ -33,7 +34,7 @@ def augment(
     count = min(section.classical_images, known.pool)
     images, labels = transformed_copies(known.images, known.labels, count, seed=section.seed)
     copies = replace(known, images=images, labels=labels, provenance=None, confidence=None)
-    teacher, probabilities = _taught(baseline, synthesizer, others.images)
+    teacher, probabilities = _taught(baseline, synthesizer, known, others.images)
     pseudo = _pseudo_labelled(
         others,
         probabilities,
@@ -58,9 +59,17 @@ def augment(
     write_json(results / "metrics.json", metrics)
 
 
-def _taught(baseline: Path, synthesizer: Path, images: NDArray[np.uint8]) -> tuple[list[str], NDArray[np.float32]]:
-    """Name the members of the teacher, and their mean probabilities (n, classes) for `images`."""
-    classifier, model = load_best(baseline), load_synthesizer(synthesizer)
+def _taught(
+    baseline: Path, synthesizer: Path, known: ImageSet, images: NDArray[np.uint8]
+) -> tuple[list[str], NDArray[np.float32]]:
+    """Name the members of the teacher, and their mean probabilities (n, classes) for `images`.
+
+    A recipe that has learned from the unlabelled images is the better teacher alone.
+    """
+    model = load_synthesizer(synthesizer)
+    if model.recipe.learns_labels:
+        return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
+    classifier = load_best(baseline)
     members = {classifier.name: classifier.predict_proba(images)}
     if model.has_classes:
         members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)

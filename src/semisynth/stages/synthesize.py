@@ -14,8 +14,8 @@ from semisynth.params import load_params
 from semisynth.quality.labels import class_histogram, mode_entropy
 from semisynth.reporting.figures import save_grid
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.drawing import draw_labelled
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.drawing import Probabilities, draw_labelled
+from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 
 GRID_COLUMNS = 15
 
@@ -31,10 +31,11 @@ def synthesize(
     """Draw class-balanced labelled images, with the confidence of each label."""
     section = load_params(params).synthesize
     known = load_images(labelled)
-    trained, judge = load_synthesizer(synthesizer), load_best(baseline)
+    trained = load_synthesizer(synthesizer)
+    judge, believe = _judge(trained, baseline)
     images, labels, confidence = draw_labelled(
         trained,
-        judge.predict_proba,
+        believe,
         per_class=min(section.per_class, max(1, known.pool // known.classes)),
         candidates=section.candidates,
         confidence=section.confidence if trained.has_classes else section.given_confidence,
@@ -54,11 +55,19 @@ def synthesize(
     facts: dict[str, str | float] = {
         "dataset": known.dataset,
         "recipe": trained.recipe.name,
-        "labels_from": "the class asked for" if trained.has_classes else f"classifier {judge.name}",
-        "confidence_from": judge.name,
+        "labels_from": "the class asked for" if trained.has_classes else f"classifier {judge}",
+        "confidence_from": judge,
         "mean_confidence": float(confidence.mean()),
     }
     _report(results, kept, facts, title=f"{trained.recipe.name}, {len(known)} labels")
+
+
+def _judge(trained: Synthesizer, baseline: Path) -> tuple[str, Probabilities]:
+    """Who says how sure a label is, by name: a labeller of the recipe's own, or the best baseline classifier."""
+    if trained.recipe.learns_labels:
+        return f"labeller of {trained.recipe.name}", trained.class_probabilities
+    best = load_best(baseline)
+    return best.name, best.predict_proba
 
 
 def _check_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> None:

@@ -1,25 +1,30 @@
 """Train one generative recipe on the labelled and the unlabelled images."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from semisynth.augmentation.classical import transformed_copies
+from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import replacing_folder, write_csv, write_json
-from semisynth.params import load_params
+from semisynth.params import TrainSynthesizer, load_params
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
 from semisynth.synthesizers.model import Synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer as train
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
-from semisynth.training.precision import resolve_precision
+from semisynth.training.precision import Precision, resolve_precision
 from semisynth.training.resume import forget, resume_folder
 
 GRID_COLUMNS = 12
+LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
 
 
 def train_synthesizer(
@@ -47,10 +52,17 @@ def train_synthesizer(
         path = grids / f"epoch_{number:02d}.png"
         save_grid(path, trained.sample(labels, seed=section.seed), GRID_COLUMNS, title=title, row_labels=names)
 
+    labeller: keras.Model | None = None
+    of_labeller: History = []
+    if recipe.learns_labels:
+        labeller, of_labeller = _labeller(section, known, others, precision, resume / "labeller")
+        taught = _confident(labeller, known, others, section.labeller.confidence)
+    else:
+        taught = _with_copies(known, section.labelled_copies, section.seed)
     trained, history = train(
         recipe,
         np.concatenate([known.images, others.images]),
-        _with_copies(known, section.labelled_copies, section.seed),
+        taught,
         steps=steps,
         epochs=epochs,
         batch_size=section.batch_size,
@@ -58,16 +70,44 @@ def train_synthesizer(
         rate=section.learning_rate,
         ema_momentum=section.ema_momentum,
         precision=precision,
+        labeller=labeller,
         resume=resume,
         on_epoch=draw_grid,
     )
     trained.save(synthesizer)
-    _report(
-        results, history, {"dataset": known.dataset, "recipe": recipe.name, "steps": steps, "precision": precision}
-    )
+    facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
+    _report(results, history, of_labeller, facts | {"precision": precision, "labels_learned_from": len(taught)})
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
+
+
+def _labeller(
+    section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
+) -> tuple[keras.Model, History]:
+    """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds."""
+    budget = section.labeller
+    steps = update_steps(budget.max_steps, budget.max_passes, known.pool, budget.batch_size)
+    part = -(-steps // LABELLER_EPOCHS)
+    return train_labeller(
+        known,
+        others.images,
+        Schedule(contrast=6 * part, rounds=3, steps=2 * part, rate=budget.learning_rate),
+        epochs=LABELLER_EPOCHS,
+        batch_size=budget.batch_size,
+        seed=section.seed,
+        precision=precision,
+        resume=resume,
+    )
+
+
+def _confident(labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float) -> ImageSet:
+    """The labelled images, and the unlabelled ones whose propagated label is at least that probable."""
+    chosen, labels, _ = select_confident(
+        propagated(labeller, known, others.images), threshold=confidence, per_class=len(others), seed=0
+    )
+    images = np.concatenate([known.images, others.images[chosen]])
+    return replace(known, images=images, labels=np.concatenate([known.labels, labels]))
 
 
 def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
@@ -84,15 +124,23 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(results: Path, history: History, facts: dict[str, str | int]) -> None:
+def _report(results: Path, history: History, of_labeller: History, facts: dict[str, str | int]) -> None:
+    measured: dict[str, object] = {"last_epoch": history[-1]}
+    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses")
+    if of_labeller:
+        measured["labeller"] = of_labeller[-1]
+        _draw(results, "labeller", of_labeller, f"{facts['dataset']}, {facts['recipe']}: losses of the labeller")
+    write_json(results / "metrics.json", facts | measured)
+
+
+def _draw(results: Path, name: str, history: History, title: str) -> None:
+    """Write what `fit` reported of each epoch as a table, and its losses as a picture."""
     rows = [{"epoch": number, **epoch} for number, epoch in enumerate(history, 1)]
-    write_csv(results / "losses.csv", list(rows[0]), rows)
-    write_json(results / "metrics.json", facts | {"last_epoch": history[-1]})
+    write_csv(results / f"{name}.csv", list(rows[0]), rows)
+    losses = [key for key in history[0] if key.endswith("loss")]
+    curves = {key.replace("_", " "): [epoch[key] for epoch in history] for key in losses}
     epochs = [row["epoch"] for row in rows]
-    names = [name for name in history[0] if name.endswith("loss")]
-    curves = {name.replace("_", " "): [epoch[name] for epoch in history] for name in names}
-    title = f"{facts['dataset']}, {facts['recipe']}: losses"
-    save_lines(results / "losses.png", epochs, curves, xlabel="epoch", ylabel="mean loss (nats)", title=title)
+    save_lines(results / f"{name}.png", epochs, curves, xlabel="epoch", ylabel="mean loss (nats)", title=title)
 
 
 if __name__ == "__main__":

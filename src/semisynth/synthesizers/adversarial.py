@@ -14,16 +14,20 @@ TRACKED = ("discriminator_loss", "generator_loss", "class_loss", "d_real", "d_fa
 class AdversarialModel(keras.Model):  # type: ignore[misc]
     """A generator and a discriminator that train against each other under `fit`.
 
-    A batch holds `real` images float32 (b, side, side, 1) in [-1, 1], and for a conditional recipe `labelled`
-    images (m, side, side, 1) with their `labels` int64 (m,). The realness loss sees all real images, the
-    discriminator's class loss the labelled ones alone; unlike the paper's (Odena 2017, arXiv 1610.09585) it
-    takes no synthetic ones, whose classes nothing vouches for where labels are few. Latents follow from
-    `seed` and the step. `optimizers` lists both, discriminator first.
+    A batch holds `real` images float32 (b, side, side, 1) in [-1, 1]. For an auxiliary classifier there are
+    also `labelled` images (m, side, side, 1) with their `labels` int64 (m,). The realness loss sees all real
+    images, the discriminator's class loss the labelled ones alone; unlike the paper's (Odena 2017,
+    arXiv 1610.09585) it takes no synthetic ones, whose classes nothing vouches for where labels are few. For a
+    projection, `labels` (b,) are those of the real images, and each image's realness is judged as its class's.
+    Latents follow from `seed` and the step. `optimizers` lists both, discriminator first.
     """
 
-    def __init__(self, recipe: Recipe, generator: keras.Model, discriminator: keras.Model, *, seed: int) -> None:
+    def __init__(
+        self, recipe: Recipe, generator: keras.Model, discriminator: keras.Model, *, classes: int, seed: int
+    ) -> None:
         super().__init__()
-        self.recipe, self.generator, self.discriminator, self.seed = recipe, generator, discriminator, seed
+        self.recipe, self.generator, self.discriminator = recipe, generator, discriminator
+        self.classes, self.seed = classes, seed
         self.trackers = {name: keras.metrics.Mean(name=name) for name in TRACKED}
 
     def compile_pair(
@@ -52,8 +56,10 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
         latents = tf.random.stateless_normal((count, self.recipe.latent_size), key)
         if not self.recipe.conditional:
             return [latents]
-        classes = self.discriminator.output["classes"].shape[-1]
-        return [latents, tf.random.stateless_uniform((count,), key + tf.constant([1, 0]), 0, classes, tf.int32)]
+        return [
+            latents,
+            tf.random.stateless_uniform((count,), key + tf.constant([1, 0]), 0, self.classes, tf.int32),
+        ]
 
     def train_step(self, batch: dict[str, tf.Tensor]) -> dict[str, Any]:
         """One update of each network; the same synthetic images serve both."""
@@ -61,10 +67,10 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
         with tf.GradientTape() as tape:
             fake = self.generator(inputs, training=True)
             with tape.stop_recording():
-                logs = self._update_discriminator(batch, fake)
+                logs = self._update_discriminator(batch, fake, inputs[-1])
             judged = self.discriminator(fake, training=True)
-            loss = tf.reduce_mean(realness_loss(judged["realness"], 1))
-            if self.recipe.conditional:
+            loss = tf.reduce_mean(realness_loss(self._realness(judged, inputs[-1]), 1))
+            if self.recipe.conditioning == "auxiliary":
                 loss += tf.reduce_mean(class_loss(judged["classes"], inputs[1]))
         variables = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(loss, variables), variables)
@@ -72,16 +78,26 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}
 
-    def _update_discriminator(self, batch: dict[str, tf.Tensor], fake: tf.Tensor) -> dict[str, tf.Tensor]:
-        count = tf.shape(fake)[0]
-        labelled = [batch["labelled"]] if self.recipe.conditional else []
+    def _realness(self, judged: dict[str, tf.Tensor], labels: tf.Tensor) -> tf.Tensor:
+        """Realness logits (b,), for a projection those of each image's class."""
+        if self.recipe.conditioning == "projection":
+            return tf.gather(judged["by_class"], tf.cast(labels, tf.int32), axis=1, batch_dims=1)
+        return judged["realness"]
+
+    def _update_discriminator(
+        self, batch: dict[str, tf.Tensor], fake: tf.Tensor, asked: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        count, how = tf.shape(fake)[0], self.recipe.conditioning
+        labelled = [batch["labelled"]] if how == "auxiliary" else []
         with tf.GradientTape() as tape:
             judged = self.discriminator(tf.concat([batch["real"], fake, *labelled], 0), training=True)
-            real, generated = judged["realness"][:count], judged["realness"][count : 2 * count]
+            first = {name: output[:count] for name, output in judged.items()}
+            second = {name: output[count : 2 * count] for name, output in judged.items()}
+            real, generated = self._realness(first, batch.get("labels")), self._realness(second, asked)
             loss = tf.reduce_mean(realness_loss(real, self.recipe.real_target))
             loss += tf.reduce_mean(realness_loss(generated, 0))
             by_class = tf.constant(0.0)
-            if self.recipe.conditional:
+            if how == "auxiliary":
                 by_class = tf.reduce_mean(class_loss(judged["classes"][2 * count :], batch["labels"]))
             total = loss + by_class
         variables = self.discriminator.trainable_variables

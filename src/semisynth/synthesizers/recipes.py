@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 import keras
 
 from semisynth.errors import SemisynthError
-from semisynth.networks import acgan, dcgan
+from semisynth.networks import acgan, dcgan, semi_acgan
 from semisynth.networks.dtype import Dtype
 
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
@@ -17,9 +18,11 @@ BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 class Recipe:
     """A generative adversarial recipe.
 
-    `generator` and `discriminator` build from (side, classes, dtype). `conditional` says that the generator
-    takes a class beside the latent, and that the discriminator has a head `classes`. `optimizer` builds from a
-    learning rate and the momentum of the averaged weights (0: none).
+    `generator` and `discriminator` build from (side, classes, dtype). `conditioning` says whether the generator
+    takes a class beside the latent, and how the discriminator judges it: by a head `classes` of its own
+    (auxiliary), or by realness logits `by_class` (projection) of its part `critic`, whose classes come from a part
+    `labeller` that is trained first. `optimizer` builds from a learning rate and the momentum of the averaged
+    weights (0: none).
     """
 
     name: str
@@ -27,10 +30,24 @@ class Recipe:
     discriminator: Callable[[int, int, Dtype], keras.Model]
     optimizer: BuildOptimizer
     latent_size: int
-    conditional: bool
+    conditioning: Literal["none", "auxiliary", "projection"]
     generator_rate: float
     discriminator_rate: float
     real_target: float = 1.0
+
+    @property
+    def conditional(self) -> bool:
+        """Whether images are drawn by class, and the discriminator tells classes."""
+        return self.conditioning != "none"
+
+    @property
+    def learns_labels(self) -> bool:
+        """Whether a labeller of its own learns the classes from labelled and unlabelled images."""
+        return self.conditioning == "projection"
+
+    def adversary(self, discriminator: keras.Model) -> keras.Model:
+        """The part of a built discriminator that trains against the generator."""
+        return discriminator.get_layer(semi_acgan.CRITIC) if self.learns_labels else discriminator
 
 
 def _averaged(momentum: float) -> dict[str, bool | float]:
@@ -54,10 +71,20 @@ RECIPES = {
             discriminator=acgan.discriminator,
             optimizer=_adam,
             latent_size=acgan.LATENT_SIZE,
-            conditional=True,
+            conditioning="auxiliary",
             generator_rate=0.0002,
             discriminator_rate=0.0002,
             real_target=0.95,
+        ),
+        Recipe(
+            name="semi_acgan",
+            generator=semi_acgan.generator,
+            discriminator=semi_acgan.discriminator,
+            optimizer=_adam,
+            latent_size=semi_acgan.LATENT_SIZE,
+            conditioning="projection",
+            generator_rate=0.0004,
+            discriminator_rate=0.0004,
         ),
         Recipe(
             name="dcgan",
@@ -65,7 +92,7 @@ RECIPES = {
             discriminator=lambda side, _, dtype: dcgan.discriminator(side, dtype),
             optimizer=_rmsprop,
             latent_size=dcgan.LATENT_SIZE,
-            conditional=False,
+            conditioning="none",
             generator_rate=0.0001,
             discriminator_rate=0.0002,
         ),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -32,12 +33,14 @@ def train_synthesizer(
     rate: float | None = None,
     ema_momentum: float = 0.999,
     precision: Precision = "float32",
+    labeller: keras.Model | None = None,
     resume: Path | None = None,
     on_epoch: Callable[[int, Synthesizer], None] | None = None,
 ) -> tuple[Synthesizer, History]:
     """Train `recipe` for `steps` updates, in `epochs` parts of equal length; return it with its history.
 
-    `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known. `rate`
+    `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known; for a recipe
+    that learns labels, `labelled` are those that its trained `labeller` is sure of, and `real` is not used. `rate`
     replaces the recipe's two learning rates. Weights are averaged with momentum
     min(`ema_momentum`, 1 - 10 / steps), so that a short run averages over its last tenth.
     `resume` and errors: see `fit_resumable`; ValueError where `steps` is no multiple of `epochs`.
@@ -47,7 +50,10 @@ def train_synthesizer(
         raise ValueError(f"steps must be a multiple of epochs, received {steps} and {epochs}")
     seed_everything(seed)
     trained = build_synthesizer(recipe, labelled.side, labelled.classes, dtype_policy(precision))
-    model = AdversarialModel(recipe, trained.generator, trained.discriminator, seed=seed)
+    if labeller is not None:
+        trained.discriminator.get_layer(labeller.name).set_weights(labeller.get_weights())
+    adversary = recipe.adversary(trained.discriminator)
+    model = AdversarialModel(recipe, trained.generator, adversary, classes=labelled.classes, seed=seed)
     momentum = max(0.0, min(ema_momentum, 1 - 10 / steps))
     model.compile_pair(
         recipe.optimizer(rate or recipe.discriminator_rate, momentum),
@@ -60,7 +66,7 @@ def train_synthesizer(
 
     history = fit_resumable(
         model,
-        lambda start: _batches(real, labelled, recipe.conditional, batch_size, seed, start),
+        lambda start: _batches(recipe, real, labelled, batch_size, seed, start),
         epochs=epochs,
         steps_per_epoch=steps // epochs,
         title=f"train {recipe.name}",
@@ -75,28 +81,34 @@ def averaged(trained: Synthesizer, model: AdversarialModel) -> Synthesizer:
     copy = build_synthesizer(trained.recipe, trained.side, trained.classes)
     copy.generator.set_weights(trained.generator.get_weights())
     copy.discriminator.set_weights(trained.discriminator.get_weights())
-    for network, optimizer in zip((copy.discriminator, copy.generator), model.optimizers, strict=True):
+    adversary = copy.recipe.adversary(copy.discriminator)
+    for network, optimizer in zip((adversary, copy.generator), model.optimizers, strict=True):
         optimizer.finalize_variable_values(network.trainable_variables)  # does nothing without averages
     return copy
 
 
 def _batches(
-    real: NDArray[np.uint8], labelled: ImageSet, conditional: bool, batch_size: int, seed: int, start: int
+    recipe: Recipe, real: NDArray[np.uint8], labelled: ImageSet, batch_size: int, seed: int, start: int
 ) -> tf.data.Dataset:
     known = max(1, batch_size // 2)
 
     def generate() -> Iterator[dict[str, NDArray[Any]]]:
+        if recipe.learns_labels:
+            for chosen in balanced_batches(labelled.labels, batch_size, seed=seed, start_step=start):
+                yield {"real": to_signed(labelled.images[chosen]), "labels": labelled.labels[chosen]}
         reals = index_batches(len(real), batch_size, seed=seed, start_step=start)
         classes = balanced_batches(labelled.labels, known, seed=seed, start_step=start)
         for every, some in zip(reals, classes, strict=False):
             batch: dict[str, NDArray[Any]] = {"real": to_signed(real[every])}
-            if conditional:
+            if recipe.conditional:
                 batch |= {"labelled": to_signed(labelled.images[some]), "labels": labelled.labels[some]}
             yield batch
 
     shape = (labelled.side, labelled.side, 1)
     signature = {"real": tf.TensorSpec((batch_size, *shape), tf.float32)}
-    if conditional:
+    if recipe.learns_labels:
+        signature["labels"] = tf.TensorSpec((batch_size,), tf.int64)
+    elif recipe.conditional:
         signature["labelled"] = tf.TensorSpec((known, *shape), tf.float32)
         signature["labels"] = tf.TensorSpec((known,), tf.int64)
     return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)

@@ -1,0 +1,73 @@
+"""Labels spread from few labelled images to many others, over the graph of nearest neighbours.
+
+Zhou et al., "Learning with local and global consistency" (NIPS 2003), on features that training improves, as in
+Iscen et al., "Label propagation for deep semi-supervised learning" (arXiv 1904.04717).
+"""
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from scipy import sparse
+
+NEIGHBOURS = 10
+POWER = 4  # of the cosine similarity, which gives an edge its weight
+REACH = 0.99  # the share of its neighbours' beliefs that an image takes over in each step
+STEPS = 50
+SHARPENING = 2  # exponent of the beliefs, which the walk blurs
+_BLOCK = 2000  # rows of similarities at a time: (2000, n) float32
+
+
+def propagate(
+    features: NDArray[np.float32], known: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+) -> NDArray[np.float32]:
+    """Class probabilities float32 (n, classes) of images with `features` (n, d).
+
+    `known` (m, d) are the features of images with `labels` int64 (m,). Each class starts with the same mass,
+    however many of its images are labelled; how large it grows, the graph alone decides. An image that no
+    label reaches gets the same probability for every class. ValueError where there are fewer than two images.
+    """
+    walk = _graph(np.concatenate([known, features]))
+    start = np.zeros((walk.shape[0], classes), np.float32)
+    start[np.arange(len(labels)), labels] = 1
+    start /= np.maximum(start.sum(axis=0), 1)
+    belief = start
+    for _ in range(STEPS):
+        belief = np.float32(REACH) * (walk @ belief) + np.float32(1 - REACH) * start
+    reached = belief[len(labels) :].astype(np.float64)
+    reached = (reached / np.maximum(reached.max(axis=1, keepdims=True), 1e-300)) ** SHARPENING + 1e-12
+    return np.asarray(reached / reached.sum(axis=1, keepdims=True), np.float32)
+
+
+def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """1 minus the entropy (n,) of probabilities (n, classes), as a share of its maximum: 0 to 1."""
+    entropy = -np.sum(probabilities * np.log(probabilities + 1e-12), axis=1)
+    return np.asarray(np.clip(1 - entropy / np.log(probabilities.shape[1]), 0, 1), np.float32)
+
+
+def _graph(features: NDArray[np.float32]) -> sparse.csr_array:
+    """The symmetrically normalised neighbour graph of `features` (n, d): sparse float32 (n, n), 0 diagonal."""
+    count = len(features)
+    if count < 2:
+        raise ValueError(f"expected two images at least, received {count}")
+    wanted = min(NEIGHBOURS, count - 1)
+    rows = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    similar, nearest = _neighbours(np.asarray(rows, np.float32), wanted)
+    weights = np.maximum(similar, 1e-6) ** POWER
+    origins = np.repeat(np.arange(count), wanted)
+    edges = sparse.csr_array((weights.ravel(), (origins, nearest.ravel())), shape=(count, count))
+    edges = edges.maximum(edges.T)
+    scale = sparse.diags_array(1 / np.sqrt(edges.sum(axis=1)))
+    return sparse.csr_array(scale @ edges @ scale, dtype=np.float32)
+
+
+def _neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Cosine similarity and index, each (n, wanted), of each unit row's nearest others."""
+    everything = tf.constant(rows)
+    similar, nearest = [], []
+    for start in range(0, len(rows), _BLOCK):
+        block = tf.matmul(everything[start : start + _BLOCK], everything, transpose_b=True).numpy()
+        block[np.arange(len(block)), start + np.arange(len(block))] = -2  # none is its own neighbour
+        values, indices = tf.math.top_k(block, wanted)
+        similar.append(values.numpy())
+        nearest.append(indices.numpy())
+    return np.concatenate(similar), np.concatenate(nearest)
