@@ -18,7 +18,8 @@ class Recipe:
     """A generative adversarial recipe.
 
     `generator` and `discriminator` build from (side, classes, dtype). `conditional` says that the generator
-    takes a class beside the latent, and that the discriminator has a head `classes`. `optimizer` builds from a
+    takes a class beside the latent, and that the discriminator has a head `classes`; every discriminator also
+    gives `realness` and `features`. `optimizer` builds from a
     learning rate and the momentum of the averaged weights (0: none).
     """
 
