@@ -12,6 +12,7 @@ SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "semisynth"
 ROWS = [
     {"stages", "cli", "doctor"},
+    {"scoring"},
     {"synthesizers", "classifiers", "augmentation", "quality", "anomaly", "reporting", "params"},
     {"training"},
     {"data", "networks", "losses"},
