@@ -23,7 +23,7 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.er
 
 
 class RowStream:
-    """Rows of one array in a stream that may be packed: forward reading is linear, memory that of the rows asked."""
+    """Rows of one array in a stream that may be packed: reading forward is linear, and holds what is asked."""
 
     def __init__(
         self, path: str, name: str, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
@@ -94,7 +94,7 @@ class ArrayFile:
         return RowStream(self.path, name, stream, shape, dtype)
 
     def _open_idx(self) -> RowStream:
-        raw = self._stack.enter_context(Path(self.path).open("rb"))
+        raw = self._stack.enter_context(Path(self.path).open("rb"))  # noqa: SIM115, the stack closes it
         packed = raw.read(2) == GZIP_MAGIC
         raw.seek(0)
         stream = cast(BinaryIO, self._stack.enter_context(gzip.GzipFile(fileobj=raw))) if packed else raw

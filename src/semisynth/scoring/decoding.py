@@ -31,7 +31,8 @@ def decode(raw: Raw, side: int) -> Decoded:
     """Decode rows to images uint8 (n, side, side), and tell which ones can't be, and why."""
     count = len(raw.ids)
     if isinstance(raw.cells, str):
-        images, good, bad = np.empty((0, side, side), np.uint8), [], [(row, raw.cells) for row in range(count)]
+        images, good = np.empty((0, side, side), np.uint8), list[int]()
+        bad = [(row, raw.cells) for row in range(count)]
     elif isinstance(raw.cells, np.ndarray):
         images, good, bad = _from_array(raw.cells)
     elif pa.types.is_binary(raw.cells.type) or pa.types.is_large_binary(raw.cells.type):

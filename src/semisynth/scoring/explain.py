@@ -1,4 +1,4 @@
-"""Why the most abnormal images are: the nearest training image, the likeliest class, and what is unexpected where."""
+"""Why the most abnormal images are: the nearest training image, the likeliest class, what is unexpected where."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

@@ -47,7 +47,7 @@ def locked(out: Path) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise SemisynthError(
-                f"{out}: another job is writing here; wait for it, or choose another --out"
+                f"{out}: another job is writing here; wait for it, or choose another folder"
             ) from None
         yield
 
@@ -77,7 +77,7 @@ def claim(out: Path, manifest: dict[str, Any]) -> None:
         raise SemisynthError(f"{path}: not a job's manifest ({error})") from error
     difference = _difference(manifest, found, "")
     if difference:
-        raise SemisynthError(f"{out}: holds the output of another job ({difference}); choose another --out")
+        raise SemisynthError(f"{out}: holds the output of another job ({difference}); choose another folder")
 
 
 def _difference(ours: Any, theirs: Any, where: str) -> str:

@@ -114,7 +114,7 @@ def _expanded(named: Sequence[str]) -> list[Path]:
     """Files and folders in the order named, globs sorted; nothing twice."""
     found: dict[Path, Path] = {}
     for name in named:
-        matches = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))
+        matches = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207, a pattern may begin at the root
         if not matches:
             raise SemisynthError(f"{name}: no such file or folder, and no file matches it as a pattern")
         for match in matches:
@@ -134,9 +134,8 @@ def _kind_of(path: Path) -> Kind:
         return "npz"
     if start[:2] in (b"\x1f\x8b", b"\x00\x00"):
         return "idx"
-    raise SemisynthError(
-        f"{path}: expected Parquet, NPZ, IDX, PNG or JPEG, received the bytes {start.hex(' ') or 'of an empty file'}"
-    )
+    received = start.hex(" ") or "of an empty file"
+    raise SemisynthError(f"{path}: expected Parquet, NPZ, IDX, PNG or JPEG, received the bytes {received}")
 
 
 def _picture_files(folder: Path) -> list[str]:

@@ -82,7 +82,7 @@ def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
     kind = schema.field(columns.image).type
     if not (_is_binary(_inner(kind)) or _is_list(kind)):
         raise SemisynthError(
-            f"{path}: column `{columns.image}` must hold encoded images (binary) or lists of uint8, received {kind}"
+            f"{path}: column `{columns.image}` must hold PNG or JPEG bytes or lists of uint8, received {kind}"
         )
     if columns.id is None and DEFAULT_ID not in schema.names:
         return False

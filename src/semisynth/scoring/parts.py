@@ -1,5 +1,6 @@
 """Output parts: one a piece, renamed when it is whole, with its quarantined rows and its counts beside it."""
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -61,6 +62,11 @@ class TableWriter:
         self._flush()
         self._writer.close()
 
+    def abandon(self) -> None:
+        """End without a whole file, while the stream is still open: pyarrow would try later, and complain."""
+        with contextlib.suppress(OSError, ValueError):
+            self._writer.close()
+
     def _flush(self) -> None:
         if self._count:
             self._writer.write_table(pa.concat_tables(self._waiting).combine_chunks())
@@ -72,8 +78,12 @@ def table_file(target: Path, schema: pa.Schema, format: Format) -> Iterator[Tabl
     """A writer for `target`, which appears whole if the block succeeds, else not at all."""
     with replacing_file(target) as temporary, temporary.open("wb") as stream:
         writer = TableWriter(stream, schema, format)
-        yield writer
-        writer.close()
+        try:
+            yield writer
+            writer.close()
+        except BaseException:
+            writer.abandon()
+            raise
 
 
 class PartWriter:

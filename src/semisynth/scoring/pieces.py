@@ -13,7 +13,7 @@ Kind = Literal["parquet", "npz", "idx", "files"]
 
 @dataclass(frozen=True)
 class Columns:
-    """Names in the input: of the images, and of the ids (None: `id` where there is one, else made of file and row)."""
+    """Names in the input: of the images, and of the ids (None: `id` if there is one, else ids of file and row)."""
 
     image: str = "image"
     id: str | None = None
@@ -51,7 +51,7 @@ class Raw:
 
 @dataclass(frozen=True)
 class Decoded:
-    """Rows of a piece: the good ones' ids, places and images uint8 (n, side, side), the bad ones' places and reasons."""
+    """Rows of a piece: good ones' ids, places and images uint8 (n, side, side), bad ones' places and reasons."""
 
     ids: Sequence[str]
     rows: NDArray[np.int64]
