@@ -83,6 +83,8 @@ def _images(
     for row in worst:
         wanted.setdefault(row["piece"], set()).add(row["row"])
     for piece, raw in reader.read([piece for piece in pieces if piece.index in wanted]):
+        if raw is None:
+            continue
         rows = wanted[piece.index] & set(range(raw.first, raw.first + len(raw.ids)))
         if rows:
             decoded = decode(raw, reader.side)

@@ -75,14 +75,13 @@ class Reader:
     def __init__(self, columns: Columns, side: int, batch_size: int) -> None:
         self.columns, self.side, self.batch_size = columns, side, batch_size
 
-    def read(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Raw]]:
-        """Yield the rows of each piece in batches."""
+    def read(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Raw | None]]:
+        """Yield the rows of each piece in batches, and None after its last one."""
         for (path, kind), group in itertools.groupby(pieces, key=lambda piece: (piece.path, piece.kind)):
             if kind in ("npz", "idx"):
                 with ArrayFile.opened(path, kind) as file:
                     for piece in group:
-                        for raw in read_arrays(file, piece, self.side, self.batch_size):
-                            yield piece, raw
+                        yield from _ended(piece, read_arrays(file, piece, self.side, self.batch_size))
                 continue
             for piece in group:
                 batches = (
@@ -90,8 +89,7 @@ class Reader:
                     if kind == "parquet"
                     else read_pictures(piece, self.batch_size)
                 )
-                for raw in batches:
-                    yield piece, raw
+                yield from _ended(piece, batches)
 
 
 def read_pictures(piece: Piece, batch_size: int) -> Iterator[Raw]:
@@ -108,6 +106,12 @@ def _content(name: str) -> bytes | None:
             return stream.read(LARGEST_ENCODED + 1)
     except OSError:
         return b""  # can't be decoded, which says it
+
+
+def _ended(piece: Piece, batches: Iterator[Raw]) -> Iterator[tuple[Piece, Raw | None]]:
+    for raw in batches:
+        yield piece, raw
+    yield piece, None
 
 
 def _expanded(named: Sequence[str]) -> list[Path]:

@@ -1,6 +1,6 @@
 """Images in, rows of the output out: one pass of the network, then products of matrices."""
 
-import itertools
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -91,15 +91,27 @@ def score_pieces(
     read = ahead(reader.read(pieces))
     decoded = ahead(_decoded(read, side, options.strict))
     scored = ahead(_scored(decoded, scorer))
-    for piece, group in itertools.groupby(scored, key=lambda item: item[0]):
-        with PartWriter(task.out, piece, scorer.schema, options.format, options.explain).opened() as part:
-            for _, rows, table in group:
-                part.add(rows, table)
-                on_rows(len(table) + len(rows.bad))
+    with contextlib.ExitStack() as stack:
+        part: PartWriter | None = None
+        for piece, done in scored:
+            if part is None:
+                writer = PartWriter(task.out, piece, scorer.schema, options.format, options.explain)
+                part = stack.enter_context(writer.opened())
+            if done is None:  # the piece ends: what befalls the next one can't harm its part
+                stack.close()
+                part = None
+            else:
+                part.add(*done)
+                on_rows(len(done[0].bad) + len(done[1]))
 
 
-def _decoded(read: Iterator[tuple[Piece, Raw]], side: int, strict: bool) -> Iterator[tuple[Piece, Decoded]]:
+def _decoded(
+    read: Iterator[tuple[Piece, Raw | None]], side: int, strict: bool
+) -> Iterator[tuple[Piece, Decoded | None]]:
     for piece, raw in read:
+        if raw is None:
+            yield piece, None
+            continue
         rows = decode(raw, side)
         if strict and rows.bad:
             file, row = place(piece, rows.bad[0][0])
@@ -107,6 +119,8 @@ def _decoded(read: Iterator[tuple[Piece, Raw]], side: int, strict: bool) -> Iter
         yield piece, rows
 
 
-def _scored(decoded: Iterator[tuple[Piece, Decoded]], scorer: Scorer) -> Iterator[tuple[Piece, Decoded, pa.Table]]:
+def _scored(
+    decoded: Iterator[tuple[Piece, Decoded | None]], scorer: Scorer
+) -> Iterator[tuple[Piece, tuple[Decoded, pa.Table] | None]]:
     for piece, rows in decoded:
-        yield piece, rows, scorer.score(rows.ids, rows.images)
+        yield piece, None if rows is None else (rows, scorer.score(rows.ids, rows.images))
