@@ -1,5 +1,6 @@
 """Scores anomalies planted among test images, by the job that users run, with every detector."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from semisynth.errors import SemisynthError
 from semisynth.files import replacing_file, write_csv, write_json
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_bars
+from semisynth.scoring.explain import SHEET
+from semisynth.scoring.folder import EXPLAIN
 from semisynth.scoring.job import run_job
 from semisynth.scoring.options import JobOptions
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
@@ -51,6 +54,8 @@ def score_anomalies(
     summary = run_job([str(planted)], detector, scores, options)
     if summary["quarantined"]:
         raise SemisynthError(f"{test}: images that the detector can't score: {summary['quarantined']}")
+    with replacing_file(results / SHEET) as temporary:
+        shutil.copyfile(scores / EXPLAIN / SHEET, temporary)
     _report(results, data.dataset, hidden, pd.read_parquet(scores / "parts"), section.alpha)
 
 
