@@ -276,13 +276,12 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_output(run, rings, noise, w
     run(path, out="whole", options=options)
     out = tmp_path / "killed"
     command = [sys.executable, "-c", SLOW, path, str(folder), str(out)]
-    for parts in (2, 5):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        deadline = time.monotonic() + 120
-        while len(list((out / "parts").glob("part-*"))) < parts and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
-        assert parts <= len(list((out / "parts").glob("part-*"))) < 12
-    assert run(path, out="killed", options=options)["resumed"] >= 50
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((out / "parts").glob("part-*"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 4 <= len(list((out / "parts").glob("part-*"))) < 12
+    assert run(path, out="killed", options=options)["resumed"] >= 40
     assert contents(out) == contents(tmp_path / "whole")

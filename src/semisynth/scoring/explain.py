@@ -18,7 +18,7 @@ from semisynth.scoring.pieces import Columns, Piece
 
 COLUMNS = ["rank", "id", "score", "p_value", "nearest_id", "likeliest_class", "picture"]
 MAGNIFIED = 8  # screen pixels a pixel
-SHEET = "worst.png"
+SHEET, TABLE = "worst.png", "explain.csv"
 
 
 def write_explanations(
@@ -34,7 +34,7 @@ def write_explanations(
     restored, nearest = model.restored(judged), model.nearest_ids(judged)
     rows = list(_rows(worst, judged, nearest, model.class_names))
     with replacing_folder(folder) as inside:
-        write_csv(inside / "explain.csv", COLUMNS, rows)
+        write_csv(inside / TABLE, COLUMNS, rows)
         residual = images.astype(np.int16) - restored  # (n, side, side), -255 to 255
         for row, values in zip(rows, residual, strict=True):
             residual_picture(values).save(inside / row["picture"])

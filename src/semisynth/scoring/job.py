@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from semisynth.errors import SemisynthError
-from semisynth.scoring.explain import write_explanations
+from semisynth.scoring.explain import TABLE, write_explanations
 from semisynth.scoring.folder import EXPLAIN, claim, gather_quarantine, locked, manifest_of, pending, totals
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import survey
@@ -50,7 +50,7 @@ def run_job(
         counts = totals(out, found.pieces, options.explain)
         gather_quarantine(out, found.pieces)
         worst = counts.pop("worst")
-        if worst and not (out / EXPLAIN).exists():
+        if worst and not (out / EXPLAIN / TABLE).exists():
             write_explanations(out / EXPLAIN, scorer.model, found.pieces, worst, options.columns)
     seconds = time.monotonic() - start
     return counts | {
