@@ -3,8 +3,9 @@
     dvc repro fit_detector && python benchmarks/scoring_speed.py --images 10000 100000 --pyod-python PYTHON
 
 Writes test images, repeated with ids of their own, to Parquet; scores them by each contender in a process of its
-own; adds a row for each to benchmarks/scoring_speed.csv, and writes benchmarks/scoring_speed.md from all rows. Safe
-to kill. PYTHON is an interpreter apart from this project's environment, with pyod, torch, pandas, pyarrow, psutil.
+own; adds a row for each to benchmarks/scoring_speed.csv, and writes benchmarks/scoring_speed.md from all rows.
+Safe to kill. PYTHON is an interpreter apart from this project's environment, with pyod, torch, pandas, pyarrow and
+psutil.
 """
 
 import argparse
