@@ -1,9 +1,10 @@
 """From scores to probabilities: conformal p-values, and scores of several detectors on one scale."""
 
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import log_ndtr
 from scipy.stats import norm
 
 KNOTS = 200
@@ -62,5 +63,4 @@ def fisher(normal_scores: NDArray[np.float64]) -> NDArray[np.float64]:
     R. A. Fisher's method (*Statistical Methods for Research Workers*, section 21.1); one sure member suffices. The
     members depend on each other, so its chi-squared distribution does not hold: calibrate the result.
     """
-    tails: NDArray[Any] = -norm.logsf(normal_scores)
-    return np.asarray(tails.mean(axis=0), np.float64)
+    return np.asarray(-log_ndtr(-normal_scores).mean(axis=0), np.float64)

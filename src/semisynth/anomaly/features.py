@@ -8,6 +8,7 @@ from sklearn.covariance import LedoitWolf
 
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.products import product, squares
 
 LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
 
@@ -39,7 +40,9 @@ class MahalanobisDetector(Detector):
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more; larger = more abnormal."""
         means = self._learnt("means")
-        whitened = (judged.features @ self._learnt("whitening")).reshape(len(judged), *means.shape)  # (n, k, d)
+        whitened = product(judged.features, self._learnt("whitening")).reshape(
+            len(judged), *means.shape
+        )  # (n, k, d)
         whitened -= means
         return np.asarray(np.einsum("nkd,nkd->nk", whitened, whitened).min(axis=1), np.float64)
 
@@ -63,16 +66,19 @@ class NearestNeighboursDetector(Detector):
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,) in [0, 2]; larger = more abnormal."""
-        cosines = _unit(judged.features) @ self._learnt("references").T  # (n, m)
+        cosines = self._cosines(judged)  # (n, m)
         place = max(0, cosines.shape[1] - self.neighbours)
         nearest = np.partition(cosines, place, axis=1)[:, place]
         return np.sqrt(np.maximum(2 - 2 * nearest.astype(np.float64), 0))
 
     def nearest(self, judged: Judged) -> NDArray[np.int64]:
         """Which of the kept images is nearest, int64 (n,), in the order of `chosen`."""
-        return np.asarray((_unit(judged.features) @ self._learnt("references").T).argmax(axis=1), np.int64)
+        return np.asarray(self._cosines(judged).argmax(axis=1), np.int64)
+
+    def _cosines(self, judged: Judged) -> NDArray[np.float32]:
+        return product(_unit(judged.features), self._learnt("references"), turned=True)
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.sqrt(np.einsum("nd,nd->n", features, features))[:, None]
+    length = np.sqrt(squares(features))[:, None]
     return np.asarray(features / np.maximum(length, np.float32(1e-12)), np.float32)

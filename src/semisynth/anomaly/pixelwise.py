@@ -10,6 +10,7 @@ from sklearn.linear_model import SGDOneClassSVM
 
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.products import product, squares
 from semisynth.data.pixels import flat
 
 
@@ -32,12 +33,16 @@ class PcaDetector(Detector):
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
-        return np.asarray(np.square(judged.pixels - self.restored(judged)).mean(axis=1), np.float64)
+        centred = judged.pixels - self._learnt("mean")
+        # The components are orthonormal: what they restore is as long as its coordinates.
+        explained = squares(product(centred, self._learnt("components"), turned=True))
+        return np.asarray(np.maximum(squares(centred) - explained, 0) / centred.shape[1], np.float64)
 
     def restored(self, judged: Judged) -> NDArray[np.float32]:
         """The images as the components give them back: float32 (n, side * side), about [0, 1]."""
         mean, components = self._learnt("mean"), self._learnt("components")  # (pixels,), (q, pixels)
-        return (judged.pixels - mean) @ components.T @ components + mean  # type: ignore[no-any-return]
+        coordinates = product(judged.pixels - mean, components, turned=True)
+        return np.asarray(product(coordinates, components) + mean, np.float32)
 
 
 class ReconstructionDetector(Detector):
@@ -56,23 +61,17 @@ class ReconstructionDetector(Detector):
         """Keep the generated images: what is normal is what the generator learnt of it."""
         if self._generated is None:
             raise ValueError("expected generated images, received none")
-        self.arrays = {"generated": self._generated}
+        rows = flat(self._generated)
+        self.arrays = {"generated": rows, "half_squares": squares(rows) / 2}
         return self
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
-        bank = self._bank()
-        products = judged.pixels @ bank.T  # (n, m)
-        nearest = (np.einsum("mp,mp->m", bank, bank) / 2 - products).min(axis=1)
-        own = np.einsum("np,np->n", judged.pixels, judged.pixels)
-        return np.asarray(np.maximum(own + 2 * nearest, 0) / bank.shape[1], np.float64)
-
-    def _bank(self) -> NDArray[np.float32]:
-        """The generated images as float32 (m, side * side), unpacked once."""
-        generated = self._learnt("generated")
-        if getattr(self, "_unpacked_from", None) is not generated:
-            self._unpacked, self._unpacked_from = flat(generated), generated
-        return self._unpacked
+        generated = self._learnt("generated")  # (m, pixels)
+        similar = product(judged.pixels, generated, turned=True)
+        similar -= self._learnt("half_squares")
+        nearest = squares(judged.pixels) - 2 * similar.max(axis=1)
+        return np.asarray(np.maximum(nearest, 0) / generated.shape[1], np.float64)
 
 
 class OneClassSvmDetector(Detector):
@@ -104,7 +103,7 @@ class OneClassSvmDetector(Detector):
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,) of any sign, 0 on the surface; larger = more abnormal."""
         points, rows = self._learnt("landmarks"), judged.pixels
-        squares = np.einsum("np,np->n", rows, rows)[:, None] + np.einsum("mp,mp->m", points, points)
-        squares -= 2 * (rows @ points.T)  # (n, m)
-        kernel = np.exp(-np.float32(self._learnt("gamma")) * np.maximum(squares, 0))
+        distances = squares(rows)[:, None] + squares(points)  # (n, m), squared
+        distances -= 2 * product(rows, points, turned=True)
+        kernel = np.exp(-np.float32(self._learnt("gamma")) * np.maximum(distances, 0))
         return np.asarray(float(self._learnt("offset")) - kernel @ self._learnt("weights"), np.float64)

@@ -20,7 +20,7 @@ def fit_detector_model(
     calibration: NDArray[np.uint8],
     class_names: Sequence[str],
     *,
-    generated: int = 1000,
+    generated: int = 500,
     references: int = 2000,
     precision: Precision = "float32",
     seed: int,
