@@ -12,6 +12,7 @@ SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "semisynth"
 ROWS = [
     {"stages", "cli", "doctor"},
+    {"scoring"},
     {"synthesizers", "classifiers", "augmentation", "quality", "anomaly", "reporting", "params"},
     {"training"},
     {"data", "networks", "losses"},
@@ -28,6 +29,7 @@ STAGES = [
     "evaluate_synthetic",
     "augment",
     "train_augmented",
+    "fit_detector",
     "score_anomalies",
     "compare",
 ]
@@ -129,7 +131,7 @@ def test_networks_and_losses_stay_away_from_files_and_the_clock(module):
             assert word not in text, f"{path} uses {word}"
 
 
-def test_stages_are_the_ten_of_the_design():
+def test_stages_are_those_of_the_design():
     assert list(PIPELINE) == STAGES
 
 
@@ -198,6 +200,7 @@ def test_nothing_uses_what_was_measured_with_test_images(stage):
             assert not any(overlap(path, out) for out in outputs(stage)), f"{other} uses {path}"
 
 
-def test_validation_labels_are_for_reports_alone():
+def test_validation_images_go_to_reports_and_to_the_calibration_of_p_values():
+    """That no label of theirs does, tests/stages/test_fit_detector.py holds."""
     readers = {stage for stage in STAGES if any(is_in("data/split/validation.npz", dep) for dep in inputs(stage))}
-    assert readers == {"compare"}
+    assert readers == {"fit_detector", "compare"}

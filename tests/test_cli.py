@@ -1,7 +1,11 @@
+import json
+
 import pytest
 from typer.testing import CliRunner
 
 from semisynth.cli import app
+from semisynth.scoring.options import JobOptions
+from semisynth.scoring.pieces import Columns
 
 
 def test_doctor_ends_with_status_1_where_something_is_missing(tmp_path):
@@ -14,3 +18,60 @@ def test_doctor_ends_with_status_1_where_something_is_missing(tmp_path):
 @pytest.mark.parametrize("arguments", [["docter"], ["doctor", "--fodler", "."]])
 def test_wrong_usage_ends_with_status_2(arguments):
     assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["score"],
+        ["score", "x.npz", "--out", "o"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--alpha", "2"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--format", "xml"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--engine", "spark"],
+    ],
+)
+def test_wrong_usage_of_score_ends_with_status_2(arguments):
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_score_without_a_model_fails_with_one_line(tmp_path):
+    done = CliRunner().invoke(app, ["score", "x.npz", "--model", str(tmp_path), "--out", str(tmp_path / "o")])
+    assert done.exit_code == 1
+    assert (
+        done.stderr
+        == f"error: {tmp_path}/bundle.json: no such file; expected a detector (`dvc repro fit_detector`)\n"
+    )
+
+
+@pytest.fixture
+def summary(monkeypatch):
+    """What a job returns that is not run; and what it was asked for."""
+    asked = []
+    result = {"rows": 7, "anomalies": 2, "quarantined": {}, "parts": 1, "images_per_second": 5.0, "out": "o"}
+    monkeypatch.setattr("semisynth.scoring.job.run_job", lambda *arguments: asked.append(arguments) or result)
+    return asked, result
+
+
+COMMAND = ["score", "a.npz", "b/*.png", "--model", "m", "--out", "o"]
+
+
+def test_options_reach_the_job(summary):
+    more = "--detector pca --alpha 0.2 --format csv --image-column i --id-column k --rows-per-part 9 --explain 3"
+    done = CliRunner().invoke(app, [*COMMAND, *more.split(), "--every-detector", "--strict"])
+    assert done.exit_code == 0
+    ((named, model, out, options),) = summary[0]
+    assert (named, str(model), str(out)) == (["a.npz", "b/*.png"], "m", "o")
+    assert options == JobOptions("pca", 0.2, "csv", Columns("i", "k"), 9, True, 3, True)
+
+
+def test_the_summary_is_text_or_json(summary):
+    told = CliRunner().invoke(app, COMMAND).stdout
+    assert "7 images scored, 2 anomalies at a false-alarm rate of 0.01" in told
+    assert json.loads(CliRunner().invoke(app, [*COMMAND, "--json"]).stdout) == summary[1]
+
+
+def test_quarantined_rows_end_with_status_3(summary):
+    summary[1]["quarantined"] = {"null": 4, "NaN": 1}
+    done = CliRunner().invoke(app, COMMAND)
+    assert done.exit_code == 3
+    assert "quarantine.parquet: 4 null, 1 NaN" in done.stdout

@@ -8,6 +8,7 @@ from semisynth.losses import (
     between,
     class_loss,
     class_realness,
+    contrastive_loss,
     feature_matching_loss,
     gradient_penalty,
     latent_divergence,
@@ -112,3 +113,47 @@ def test_divergence_of_latents_by_hand():
     )
     expected = [0, (1 + 4) / 2, (math.e - 1 - 1 + 1 / math.e + 1 - 1) / 2]
     assert latent_divergence(mean, log_variance).numpy() == pytest.approx(expected)
+
+
+def test_contrastive_loss_of_one_image_is_0_whatever_its_views():
+    """Its only other view is its partner."""
+    received = contrastive_loss(tf.constant([[1.0, 0.0]]), tf.constant([[-1.0, 3.0]]), 0.5).numpy()
+    assert received == pytest.approx([0, 0], abs=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.2, 0.5, 1.0])
+def test_contrastive_loss_by_hand(temperature):
+    """Equal partners at right angles to all others, of any length: against two cosines of 0."""
+    first, second = tf.constant([[3.0, 0.0], [0.0, 0.5]]), tf.constant([[0.1, 0.0], [0.0, 7.0]])
+    received = contrastive_loss(first, second, temperature)
+    assert received.shape == (4,)
+    assert received.numpy() == pytest.approx([math.log(1 + 2 * math.exp(-1 / temperature))] * 4, rel=1e-5)
+    swapped = contrastive_loss(first, second[::-1], temperature)  # each one's like is a stranger
+    assert swapped.numpy() == pytest.approx([math.log(2 + math.exp(1 / temperature))] * 4, rel=1e-5)
+
+
+def test_contrastive_loss_of_views_that_tell_nothing_is_the_log_of_the_choices():
+    apart = tf.eye(6)
+    assert contrastive_loss(apart[:3], apart[3:], 0.5).numpy() == pytest.approx([math.log(5)] * 6)
+    alike = tf.ones((3, 4), tf.bfloat16)
+    received = contrastive_loss(alike, alike, 0.1)
+    assert received.dtype == tf.float32
+    assert received.numpy() == pytest.approx([math.log(5)] * 6, rel=1e-5)
+
+
+def test_contrastive_loss_falls_as_partners_become_alike():
+    random = np.random.default_rng(0)
+    first, strangers = (tf.constant(random.normal(size=(8, 16)), tf.float32) for _ in range(2))
+    means = [
+        contrastive_loss(first, share * first + (1 - share) * strangers, 0.5).numpy().mean()
+        for share in (0, 0.3, 0.6, 1)
+    ]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > means[-1] + 0.5
+
+
+def test_contrastive_loss_is_given_for_each_view_in_order():
+    """The second image's views part; the others' partners stay alike."""
+    first, second = tf.eye(4)[:3], tf.constant([[1.0, 0, 0, 0], [0, -1, 0, 0], [0, 0, 1, 0]])
+    received = contrastive_loss(first, second, 0.5).numpy()
+    assert (received[[1, 4]] > received[[0, 2, 3, 5]].max() + 1).all()

@@ -34,6 +34,7 @@ TINY = {
         "pseudo_confidence": 0.0,
     },
     "train_augmented": {"classifiers": ["cnn", "lightgbm", "svm", "logistic"]},
+    "fit_detector": {"images": 400, "references": 50, "generated": 20},
     "score_anomalies": {"per_kind": 10, "normal": 60},
     "compare": {"resamples": 200},
 }
@@ -48,6 +49,7 @@ CHANGES = {
     "evaluate_synthetic": ("seed", 1),
     "augment": ("seed", 1),
     "train_augmented": ("classifiers", ["svm"]),
+    "fit_detector": ("seed", 1),
     "score_anomalies": ("seed", 1),
     "compare": ("seed", 1),
 }

@@ -1,13 +1,33 @@
 """The `semisynth` command: what a user runs outside of the pipeline."""
 
+import json
+import os
+from enum import StrEnum
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from semisynth.doctor import Finding, examine
-from semisynth.stages.runner import fail
+from semisynth.stages.runner import fail, with_clear_errors
+
+QUARANTINED = 3  # exit status: done, but some rows could not be scored
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+class OutputFormat(StrEnum):
+    """Of the output parts."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+
+
+class EngineName(StrEnum):
+    """Where the scorer runs."""
+
+    LOCAL = "local"
+    RAY = "ray"
 
 
 @app.callback()
@@ -24,6 +44,77 @@ def doctor(folder: Path = Path()) -> None:
     lacking = sum(not finding.fine for finding in findings)
     if lacking:
         fail(f"{lacking} of {len(findings)} checks need mending")
+
+
+@app.command()
+def score(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(metavar="INPUT...", help="Parquet, NPZ, IDX, folders of images, or patterns"),
+    ],
+    model: Annotated[Path, typer.Option(help="detector, as `dvc repro fit_detector` makes it")],
+    out: Annotated[Path, typer.Option(help="folder of the output; a job that was cut off goes on there")],
+    detector: Annotated[str, typer.Option(help="whose score and p-value")] = "ensemble",
+    alpha: Annotated[
+        float, typer.Option(min=0, max=1, help="share of normal images that may be called anomalies")
+    ] = 0.01,
+    output_format: Annotated[OutputFormat, typer.Option("--format")] = OutputFormat.PARQUET,
+    image_column: Annotated[str, typer.Option(help="of Parquet: PNG or JPEG bytes, or lists of uint8")] = "image",
+    id_column: Annotated[str | None, typer.Option(help="of Parquet; else `id`, else file and row")] = None,
+    rows_per_part: Annotated[int, typer.Option(min=1, help="about how many; row groups stay whole")] = 50_000,
+    explain: Annotated[int, typer.Option(min=0, max=1000, help="explain so many of the most abnormal images")] = 0,
+    every_detector: Annotated[bool, typer.Option(help="add a column with each detector's score")] = False,
+    strict: Annotated[bool, typer.Option(help="fail at the first row that can't be scored")] = False,
+    engine: Annotated[EngineName, typer.Option(help="this process, or Ray's workers")] = EngineName.LOCAL,
+    ray_address: Annotated[str | None, typer.Option(help="of a Ray cluster; else one on this machine")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="of Ray; else all CPUs but one")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
+) -> None:
+    """Score images by how abnormal they are: a row each with score, p-value and predicted label.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but rows that could not be scored are in quarantine.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of TensorFlow's chatter, errors alone
+    from semisynth.scoring.job import run_job  # TensorFlow takes seconds to load: not for the other commands
+    from semisynth.scoring.options import JobOptions
+    from semisynth.scoring.pieces import Columns
+
+    options = JobOptions(
+        detector=detector,
+        alpha=alpha,
+        format=output_format.value,
+        columns=Columns(image_column, id_column),
+        rows_per_part=rows_per_part,
+        strict=strict,
+        explain=explain,
+        every_detector=every_detector,
+    )
+    summary: dict[str, Any] = {}
+
+    def work() -> None:
+        if engine is EngineName.RAY:
+            from semisynth.scoring.distributed import RayEngine
+
+            summary.update(run_job(inputs, model, out, options, RayEngine(ray_address, workers)))
+        else:
+            summary.update(run_job(inputs, model, out, options))
+
+    with_clear_errors(work)
+    print(json.dumps(summary, indent=2) if as_json else _told(summary, alpha))
+    if summary["quarantined"]:
+        raise typer.Exit(QUARANTINED)
+
+
+def _told(summary: dict[str, Any], alpha: float) -> str:
+    """The summary in a few lines."""
+    lines = [
+        f"{summary['rows']} images scored, {summary['anomalies']} anomalies at a false-alarm rate of {alpha:g}",
+        f"{summary['out']}/parts: {summary['parts']} parts; {summary['images_per_second']:.0f} images/s",
+    ]
+    if summary["quarantined"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in summary["quarantined"].items())
+        lines.append(f"{summary['out']}/quarantine.parquet: {reasons}")
+    return "\n".join(lines)
 
 
 def main() -> None:

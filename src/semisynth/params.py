@@ -161,12 +161,23 @@ class TrainAugmented(Section):
     classifiers: Annotated[list[ClassifierName], Field(min_length=1)]
 
 
+class FitDetector(Section):
+    """The detectors of anomalies: how many images they learn from."""
+
+    images: Annotated[int, Field(ge=100)] = Field(description="labelled and unlabelled ones at most")
+    references: Positive = Field(description="images at most that neighbours and explanations are drawn from")
+    generated: Positive = Field(description="images of the generator that are searched for the most similar one")
+    precision: PrecisionName
+    seed: Seed
+
+
 class ScoreAnomalies(Section):
-    """The planted anomalies."""
+    """The planted anomalies, and the job that scores them."""
 
     kinds: Annotated[list[AnomalyKind], Field(min_length=1)]
     per_kind: Positive
     normal: Positive = Field(description="test images at most, among which the anomalies hide")
+    alpha: Fraction = Field(description="false-alarm rate: share of normal images that may be called anomalies")
     seed: Seed
 
 
@@ -189,6 +200,7 @@ class Params(Section):
     evaluate_synthetic: EvaluateSynthetic
     augment: Augment
     train_augmented: TrainAugmented
+    fit_detector: FitDetector
     score_anomalies: ScoreAnomalies
     compare: Compare
 

@@ -1,72 +1,54 @@
 import numpy as np
 import pytest
+from sklearn.exceptions import NotFittedError
 
-from semisynth.anomaly.detectors import DiscriminatorDetector, IsolationForestDetector, PcaDetector
+from semisynth.anomaly.detectors import ClassLogSumExpDetector, ConfidenceDetector, DiscriminatorDetector
+from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.metrics import auroc
+from semisynth.anomaly.pixelwise import ReconstructionDetector
+from semisynth.anomaly.suite import DETECTORS
 
 
-class Brightness:
-    """A discriminator that takes bright images for real."""
-
-    def realness(self, images):
-        return images.mean(axis=(1, 2), dtype=np.float32)
-
-
-DETECTORS = {
-    "isolation_forest": lambda: IsolationForestDetector(random_state=0),
-    "pca": PcaDetector,
-    "discriminator": lambda: DiscriminatorDetector(Brightness()),
-}
-
-
-def normal_images(seed, count=200):
-    """Blends of three patterns, bright in the middle, with a little noise."""
-    random = np.random.default_rng(seed)
-    patterns = np.random.default_rng(99).integers(60, 256, (3, 16, 16))
-    weights = random.dirichlet([1, 1, 1], count)
-    return (np.tensordot(weights, patterns, 1) * 0.9 + random.uniform(0, 10, (count, 16, 16))).astype(np.uint8)
-
-
-def outliers(seed, count=40):
-    """Dark speckles: unlike the patterns, and not bright."""
-    random = np.random.default_rng(seed)
-    return (random.integers(0, 256, (count, 16, 16)) * (random.random((count, 16, 16)) < 0.3)).astype(np.uint8)
+def built(name, normal):
+    if name == "reconstruction":
+        return ReconstructionDetector(normal(7).images, random_state=0)
+    return DETECTORS[name](random_state=0)
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_planted_outliers_score_higher_than_normal_images(name):
-    detector = DETECTORS[name]().fit(normal_images(0))
-    images = np.concatenate([normal_images(1), outliers(2)])
-    scores = detector.score_samples(images)
+def test_planted_outliers_score_higher_than_normal_images(name, normal, outliers, joined):
+    detector = built(name, normal).fit(normal(0))
+    scores = detector.score_samples(joined(normal(1, 200), outliers(2)))
     assert (scores.shape, scores.dtype) == ((240,), np.float64)
+    assert np.isfinite(scores).all()
     assert auroc(np.arange(240) >= 200, scores) > 0.99
 
 
 @pytest.mark.parametrize("name", DETECTORS)
-def test_scores_vary_and_equal_seeds_give_equal_scores(name):
-    images = normal_images(1)
-    scores = DETECTORS[name]().fit(normal_images(0)).score_samples(images)
+def test_scores_vary_and_equal_random_states_give_equal_scores(name, normal):
+    scores = built(name, normal).fit(normal(0)).score_samples(normal(1, 200))
     assert len(np.unique(scores)) > 100
-    assert np.array_equal(scores, DETECTORS[name]().fit(normal_images(0)).score_samples(images))
+    assert np.array_equal(scores, built(name, normal).fit(normal(0)).score_samples(normal(1, 200)))
 
 
-def test_another_random_state_grows_another_forest():
-    images = normal_images(0)
-    scores = [IsolationForestDetector(random_state=state).fit(images).score_samples(images) for state in (0, 1)]
-    assert not np.array_equal(*scores)
+@pytest.mark.parametrize("name", sorted(set(DETECTORS) - {"discriminator", "class_logsumexp", "confidence"}))
+def test_scoring_before_fitting_is_refused(name, normal):
+    with pytest.raises(NotFittedError, match="call `fit` before"):
+        built(name, normal).score_samples(normal(1, 5))
 
 
-def test_pca_restores_what_its_components_explain():
-    images = np.zeros((20, 16, 16), np.uint8)
-    images[:, 3, 3] = np.arange(20) * 12  # a single direction
-    detector = PcaDetector().fit(images)
-    assert detector.score_samples(images) == pytest.approx(np.zeros(20), abs=1e-9)
-    images[0, 8, 8] = 255  # one pixel of 256 is off by 1
-    assert detector.score_samples(images[:1]) == pytest.approx([1 / 256], rel=1e-4)
+def judged(logits):
+    count = len(logits)
+    return Judged(np.zeros((count, 4, 4), np.uint8), np.arange(count), np.zeros((count, 2)), np.array(logits))
 
 
-def test_discriminator_scores_are_minus_the_logit():
-    images = normal_images(0)
-    assert np.array_equal(
-        DiscriminatorDetector(Brightness()).fit(images).score_samples(images), -Brightness().realness(images)
-    )
+def test_heads_by_hand():
+    some = judged([[0.0, 0.0], [1000.0, 0.0]])
+    assert DiscriminatorDetector().fit(some).score_samples(some).tolist() == [0, -1]
+    assert ClassLogSumExpDetector().score_samples(some) == pytest.approx([-np.log(2), -1000])
+    assert ConfidenceDetector().score_samples(some) == pytest.approx([0.5, 0])
+
+
+def test_confidence_tells_apart_what_rounds_to_one():
+    scores = ConfidenceDetector().score_samples(judged([[40.0, 0.0], [50.0, 0.0]]))
+    assert 0 < scores[1] < scores[0] < 1e-16

@@ -47,7 +47,11 @@ def test_discriminators_and_classifiers_return_float32_logits(precision):
     judged = acgan.discriminator(16, 4, policy)(images)
     assert judged["realness"].shape == (3,)
     assert judged["classes"].shape == (3, 4)
-    assert dcgan.discriminator(16, policy)(images)["realness"].shape == (3,)
+    assert judged["features"].shape == (3, 256)
+    plain = dcgan.discriminator(16, policy)(images)
+    assert plain["realness"].shape == (3,)
+    assert plain["features"].shape == (3, 512)
+    assert {value.dtype for value in (*judged.values(), *plain.values())} == {tf.float32}
     for network in (book_cnn(16, 4, policy), strided_cnn(16, 4, policy)):
         logits = network(images)
         assert logits.shape == (3, 4)

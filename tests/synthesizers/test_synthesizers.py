@@ -56,6 +56,19 @@ def test_every_recipe_trains_saves_loads_and_samples_the_same(name, train_once, 
 
 
 @pytest.mark.parametrize("name", sorted(RECIPES))
+def test_outputs_are_all_that_the_discriminator_gives(name):
+    synthesizer = build_synthesizer(recipe_by_name(name), SIDE, 3)
+    images = np.random.default_rng(0).integers(0, 256, (5, SIDE, SIDE), np.uint8)
+    outputs = synthesizer.outputs(images)
+    assert outputs["features"].shape[0] == 5
+    assert outputs["features"].ndim == 2
+    assert {array.dtype for array in outputs.values()} == {np.dtype(np.float32)}
+    assert ("classes" in outputs) == synthesizer.has_classes
+    np.testing.assert_array_equal(outputs["realness"], synthesizer.realness(images))
+    assert len(np.unique(outputs["features"], axis=0)) == 5
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_step_changes_the_weights_of_both_networks(name, train_once):
     seed_everything(1)
     fresh = build_synthesizer(recipe_by_name(name), SIDE, 3)

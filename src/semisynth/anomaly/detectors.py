@@ -1,85 +1,95 @@
 """Detectors in scikit-learn's form, but for the direction: here a LARGER score is MORE ABNORMAL.
 
 `sklearn.ensemble.IsolationForest.score_samples` and the discriminator's logit run the other way, and are negated.
-Scores of different detectors have different units: compare rankings, not values.
+Scores of different detectors have different units: compare rankings, not values, or calibrate (`conformal`).
+This module holds what they share, and those that read the discriminator's heads.
 """
 
-from typing import Protocol, Self
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
-from sklearn.ensemble import IsolationForest
+from sklearn.exceptions import NotFittedError
 
-from semisynth.data.pixels import flat
+from semisynth.anomaly.judged import Judged
 
-
-class Detector(Protocol):
-    """Fitted on normal images, scores any images; no label is used."""
-
-    def fit(self, images: NDArray[np.uint8]) -> Self:
-        """Learn what is normal from images uint8 (n, side, side)."""
-
-    def score_samples(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Scores float64 (n,) of images uint8 (n, side, side); larger = more abnormal."""
+Arrays = dict[str, NDArray[Any]]
 
 
-class IsolationForestDetector:
-    """How few random cuts isolate an image's pixels: Liu et al. 2008, doi 10.1109/ICDM.2008.17; in (0, 1]."""
+class Detector(ABC):
+    """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
 
-    def __init__(self, *, random_state: int) -> None:
-        self._forest = IsolationForest(random_state=random_state)
-
-    def fit(self, images: NDArray[np.uint8]) -> Self:
-        """Grow the forest on images uint8 (n, side, side)."""
-        self._forest.fit(flat(images))
-        return self
-
-    def score_samples(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Scores float64 (n,) in (0, 1]; larger = more abnormal."""
-        return -np.asarray(self._forest.score_samples(flat(images)), np.float64)
-
-
-class PcaDetector:
-    """What principal components leave unexplained: the mean squared error of an image's reconstruction."""
-
-    def __init__(self, *, variance: float = 0.9) -> None:
-        """Keep as many components as explain `variance`, a share in (0, 1), of the fitted images' variance."""
-        self._pca = PCA(n_components=variance, svd_solver="full")
-
-    def fit(self, images: NDArray[np.uint8]) -> Self:
-        """Find the components of images uint8 (n, side, side)."""
-        self._pca.fit(flat(images))
-        return self
-
-    def score_samples(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
-        rows = flat(images)
-        restored = self._pca.inverse_transform(self._pca.transform(rows))
-        return np.asarray(np.square(rows - restored).mean(axis=1), np.float64)
-
-
-class Discriminator(Protocol):
-    """The part of a synthesizer that tells real images from made ones."""
-
-    def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Give the logit float32 (n,) of images uint8 (n, side, side); larger = more like real ones."""
-
-
-class DiscriminatorDetector:
-    """Minus the logit by which a GAN's discriminator calls an image real.
-
-    Expect little of it: training pushes what is generated onto the data, so the logit says little far from
-    both (Ngo et al. 2019, "Fence GAN", arXiv 1904.01209).
+    `least_classes`: how many classes the discriminator must tell for this detector to say anything.
     """
 
-    def __init__(self, discriminator: Discriminator) -> None:
-        self._discriminator = discriminator
+    least_classes: ClassVar[int] = 0
 
-    def fit(self, images: NDArray[np.uint8]) -> Self:
-        """Return the detector as it is: the discriminator has been trained already."""
+    def __init__(self, *, random_state: int = 0) -> None:
+        self.random_state = random_state
+        self.arrays: Arrays = {}
+
+    @abstractmethod
+    def fit(self, normal: Judged) -> Self:
+        """Learn what is normal."""
+
+    @abstractmethod
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,); larger = more abnormal."""
+
+    def _learnt(self, name: str) -> NDArray[Any]:
+        if name not in self.arrays:
+            raise NotFittedError(f"{type(self).__name__}: call `fit` before `score_samples`")
+        return self.arrays[name]
+
+
+class _Head(Detector):
+    """Reads a head of the discriminator, which has been trained already: `fit` learns nothing."""
+
+    def fit(self, normal: Judged) -> Self:
+        """Return the detector as it is."""
         return self
 
-    def score_samples(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+
+class DiscriminatorDetector(_Head):
+    """Minus the logit by which a GAN's discriminator calls an image real.
+
+    Expect little of it where the GAN has one logit for realness: training pushes what is generated onto the
+    data, so the logit says little far from both (Ngo et al. 2019, "Fence GAN", arXiv 1904.01209).
+    """
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,) of any sign; larger = more abnormal."""
-        return -self._discriminator.realness(images).astype(np.float64)
+        return -judged.realness.astype(np.float64)
+
+
+class ClassLogSumExpDetector(_Head):
+    """Minus the log-sum-exp of the class logits: Kliger and Fleishman 2018, arXiv 1802.10560.
+
+    Where the discriminator has K + 1 classes and the logit of the last is held at 0, the log-sum-exp of the
+    other K is the logit of being real (Salimans et al. 2016, arXiv 1606.03498).
+    """
+
+    least_classes = 1
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,) of any sign; larger = more abnormal."""
+        assert judged.classes is not None
+        logits = judged.classes.astype(np.float64)  # (n, k)
+        largest = logits.max(axis=1)
+        return -(largest + np.log(np.exp(logits - largest[:, None]).sum(axis=1)))  # type: ignore[no-any-return]
+
+
+class ConfidenceDetector(_Head):
+    """One minus the probability of the likeliest class: Hendrycks and Gimpel 2017, arXiv 1610.02136."""
+
+    least_classes = 2
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,) in [0, 1); larger = more abnormal."""
+        assert judged.classes is not None
+        logits = judged.classes.astype(np.float64)
+        others = np.exp(logits - logits.max(axis=1, keepdims=True))
+        others[np.arange(len(others)), judged.likeliest] = 0  # 1 - p without cancellation near p = 1
+        rest = others.sum(axis=1)
+        return np.asarray(rest / (1 + rest), np.float64)

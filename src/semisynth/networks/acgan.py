@@ -38,14 +38,17 @@ def generator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
 def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,) and `classes` logits (b, k).
 
-    Layer `features` is what both heads read.
+    `features` (b, 256) is what both heads read, averaged over the places of the image.
     """
     x = images = keras.Input((side, side, 1))
     for filters, strides in zip((32, 64, 128, 256), (2, 1, 2, 1), strict=True):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.2, dtype=dtype)(x)
         x = layers.Dropout(0.3, dtype=dtype)(x)
-    features = layers.Flatten(name="features", dtype=dtype)(x)
-    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))
-    logits = layers.Dense(classes, dtype="float32")(features)
-    return keras.Model(images, {"realness": realness, "classes": logits}, name="acgan_discriminator")
+    flat = layers.Flatten(dtype=dtype)(x)
+    outputs = {
+        "realness": layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(flat)),
+        "classes": layers.Dense(classes, dtype="float32")(flat),
+        "features": layers.GlobalAveragePooling2D(dtype="float32")(x),
+    }
+    return keras.Model(images, outputs, name="acgan_discriminator")

@@ -31,12 +31,18 @@ def _normalized(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
 
 
 def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it."""
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,).
+
+    `features` (b, 512) is what it reads, averaged over the places of the image.
+    """
     x = images = keras.Input((side, side, 1))
     for filters, strides in zip((64, 128, 256, 512), (2, 2, 2, 1), strict=True):
         x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.3, dtype=dtype)(x)
         x = layers.Dropout(0.3, dtype=dtype)(x)
-    features = layers.Flatten(name="features", dtype=dtype)(x)
-    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))
-    return keras.Model(images, {"realness": realness}, name="dcgan_discriminator")
+    flat = layers.Flatten(dtype=dtype)(x)
+    outputs = {
+        "realness": layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(flat)),
+        "features": layers.GlobalAveragePooling2D(dtype="float32")(x),
+    }
+    return keras.Model(images, outputs, name="dcgan_discriminator")

@@ -40,10 +40,11 @@ def _spread_out(x: keras.KerasTensor, edge: int, filters: int, dtype: Dtype) -> 
 
 
 def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to `by_class` (b, k): realness logits, one for each class.
+    """From images float32 (b, side, side, 1) in [-1, 1] to realness logits `by_class` (b, k), one for each class.
 
-    A logit that all classes share, and one of the class's own, from the same features: the projection
-    discriminator (Miyato and Koyama 2018, arXiv 1802.05637).
+    They are a logit that all classes share, and one of the class's own, from the same features: the projection
+    discriminator (Miyato and Koyama 2018, arXiv 1802.05637). A head `classes` (b, k) tells classes from the
+    same features as well, which brings them to represent classes sooner.
     """
     x = images = keras.Input((side, side, 1))
     for filters, size, strides in ((32, 5, 2), (64, 3, 2), (128, 3, 1)):
@@ -54,7 +55,8 @@ def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     shared = layers.Dense(1, dtype="float32")(features)
     own = layers.Dense(classes, use_bias=False, dtype="float32")(features)
     by_class = layers.Add(dtype="float32")([own, layers.RepeatVector(classes)(shared)[..., 0]])
-    return keras.Model(images, {"by_class": by_class}, name=CRITIC)
+    logits = layers.Dense(classes, dtype="float32")(features)
+    return keras.Model(images, {"by_class": by_class, "classes": logits}, name=CRITIC)
 
 
 def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:

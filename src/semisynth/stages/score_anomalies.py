@@ -1,40 +1,45 @@
-"""Scores anomalies planted among test images by several detectors."""
+"""Scores anomalies planted among test images, by the job that users run, with every detector."""
 
-from collections.abc import Sequence
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from semisynth.anomaly.detectors import Detector, DiscriminatorDetector, IsolationForestDetector, PcaDetector
 from semisynth.anomaly.metrics import precision_at_k, ranking_by_kind
 from semisynth.anomaly.planted import PlantedSet, plant
-from semisynth.data.imageset import ImageSet, load_images
+from semisynth.data.imageset import load_images
 from semisynth.errors import SemisynthError
-from semisynth.files import write_csv, write_json
+from semisynth.files import replacing_file, write_csv, write_json
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_bars
+from semisynth.scoring.explain import SHEET
+from semisynth.scoring.folder import EXPLAIN
+from semisynth.scoring.job import run_job
+from semisynth.scoring.options import JobOptions
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.model import load_synthesizer
-from semisynth.training.progress import track
 
-MOST_FITTED = 10_000  # more images change the simple detectors little
+EXPLAINED = 12
+GROUP = 500  # rows of a row group
 
 
 def score_anomalies(
-    synthesizer: InputPath,
-    labelled: InputPath,
-    unlabelled: InputPath,
+    detector: InputPath,
     test: InputPath,
+    planted: OutputPath,
+    scores: OutputPath,
     results: OutputPath,
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
-    """Hide planted anomalies among test images, and measure how well each detector ranks them on top."""
+    """Hide planted anomalies among test images, score all by the job, and measure how each detector ranks them."""
     section = load_params(params).score_anomalies
     data = load_images(test)
-    normal = _sample([load_images(labelled), load_images(unlabelled)], like=data, seed=section.seed)
     try:
-        planted = plant(
+        hidden = plant(
             section.kinds,
             data.images,
             data.labels,
@@ -44,53 +49,49 @@ def score_anomalies(
         )
     except ValueError as error:
         raise SemisynthError(f"{test}: {error}") from error
-    trained = load_synthesizer(synthesizer)
-    _check_side(synthesizer, trained.side, like=data)
-    detectors: dict[str, Detector] = {
-        "discriminator": DiscriminatorDetector(trained),
-        "isolation_forest": IsolationForestDetector(random_state=section.seed),
-        "pca": PcaDetector(),
-    }
-    scores = {
-        name: detectors[name].fit(normal).score_samples(planted.images)
-        for name in track(list(detectors), "fit and score detectors", len(detectors))
-    }
-    _report(results, data.dataset, planted, scores)
+    _save(planted, hidden)
+    options = JobOptions(alpha=section.alpha, explain=EXPLAINED, every_detector=True)
+    summary = run_job([str(planted)], detector, scores, options)
+    if summary["quarantined"]:
+        raise SemisynthError(f"{test}: images that the detector can't score: {summary['quarantined']}")
+    with replacing_file(results / SHEET) as temporary:
+        shutil.copyfile(scores / EXPLAIN / SHEET, temporary)
+    _report(results, data.dataset, hidden, pd.read_parquet(scores / "parts"), section.alpha)
 
 
-def _sample(parts: Sequence[ImageSet], *, like: ImageSet, seed: int) -> NDArray[np.uint8]:
-    """Images of all `parts`, at most MOST_FITTED; SemisynthError where a side differs from that of `like`."""
-    for part in parts:
-        _check_side(part.source, part.side, like)
-    images = np.concatenate([part.images for part in parts])
-    return images[np.random.default_rng([seed, 0]).permutation(len(images))[:MOST_FITTED]]
+def _save(path: Path, hidden: PlantedSet) -> None:
+    """Write the planted set as users' images come: Parquet, an id and a list of pixels a row."""
+    count, side = hidden.images.shape[:2]
+    pixels = pa.FixedSizeListArray.from_arrays(pa.array(hidden.images.reshape(-1)), side * side)
+    table = pa.table({"id": [f"{row:06d}" for row in range(count)], "image": pixels})
+    with replacing_file(path) as temporary:
+        pq.write_table(table, temporary, row_group_size=GROUP)
 
 
-def _check_side(source: object, side: int, like: ImageSet) -> None:
-    if side != like.side:
-        raise SemisynthError(f"{source}: expected side {like.side} as in {like.source}, received {side}")
-
-
-def _report(results: Path, dataset: str, planted: PlantedSet, scores: dict[str, NDArray[np.float64]]) -> None:
-    anomalies = int(planted.is_anomaly.sum())
-    rankings = {name: ranking_by_kind(planted, values) for name, values in scores.items()}
+def _report(results: Path, dataset: str, hidden: PlantedSet, table: pd.DataFrame, alpha: float) -> None:
+    table = table.sort_values("id")  # the order in which the images were planted
+    names = [name.removeprefix("score_") for name in table.columns if name.startswith("score_")]
+    scores = {name: table[f"score_{name}"].to_numpy() for name in names}
+    rankings = {name: ranking_by_kind(hidden, values) for name, values in scores.items()}
+    anomalies = int(hidden.is_anomaly.sum())
     metrics = {
         name: {
             **ranking["all"],
-            "precision_at_k": precision_at_k(planted.is_anomaly, scores[name], anomalies),
-            "auroc_by_kind": {kind: ranking[kind]["auroc"] for kind in planted.kinds},
+            "precision_at_k": precision_at_k(hidden.is_anomaly, scores[name], anomalies),
+            "auroc_by_kind": {kind: ranking[kind]["auroc"] for kind in hidden.kinds},
         }
         for name, ranking in rankings.items()
     }
-    counts = {"normal": len(planted.images) - anomalies, "anomalies": anomalies}
-    write_json(results / "metrics.json", {"dataset": dataset, **counts, "detectors": metrics})
+    alarms = _alarms(hidden, table["is_anomaly"].to_numpy(bool), alpha)
+    counts = {"normal": len(table) - anomalies, "anomalies": anomalies}
+    write_json(results / "metrics.json", {"dataset": dataset, **counts, **alarms, "detectors": metrics})
     rows = [
         {"detector": name, "kind": kind, **values}
         for name, kinds in rankings.items()
         for kind, values in kinds.items()
     ]
     write_csv(results / "auroc.csv", ["detector", "kind", "auroc", "average_precision"], rows)
-    groups = ["all", *planted.kinds]
+    groups = ["all", *hidden.kinds]
     save_bars(
         results / "auroc.png",
         groups,
@@ -99,6 +100,15 @@ def _report(results: Path, dataset: str, planted: PlantedSet, scores: dict[str, 
         title=f"Anomalies planted among test images of {dataset}",
         ylim=(0, 1),
     )
+
+
+def _alarms(hidden: PlantedSet, flagged: NDArray[np.bool_], alpha: float) -> dict[str, Any]:
+    """What `is_anomaly` of the ensemble does at `alpha`: false alarms among normal images, anomalies found."""
+    return {
+        "alpha": alpha,
+        "false_alarm_rate": float(flagged[~hidden.is_anomaly].mean()),
+        "detection_rate": float(flagged[hidden.is_anomaly].mean()),
+    }
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
     also `labelled` images (m, side, side, 1) with their `labels` int64 (m,). The realness loss sees all real
     images, the discriminator's class loss the labelled ones alone; unlike the paper's (Odena 2017,
     arXiv 1610.09585) it takes no synthetic ones, whose classes nothing vouches for where labels are few. For a
-    projection, `labels` (b,) are those of the real images, and each image's realness is judged as its class's.
+    projection, `labels` (b,) are those of the real images, and each image's realness is judged as its class's;
+    the class loss sees the real images.
     Latents follow from `seed` and the step. `optimizers` lists both, discriminator first.
     """
 
@@ -70,8 +71,8 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
                 logs = self._update_discriminator(batch, fake, inputs[-1])
             judged = self.discriminator(fake, training=True)
             loss = tf.reduce_mean(realness_loss(self._realness(judged, inputs[-1]), 1))
-            if self.recipe.conditioning == "auxiliary":
-                loss += tf.reduce_mean(class_loss(judged["classes"], inputs[1]))
+            if self.recipe.conditional:
+                loss += self.recipe.class_weight * tf.reduce_mean(class_loss(judged["classes"], inputs[1]))
         variables = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(loss, variables), variables)
         for name, value in {**logs, "generator_loss": loss}.items():
@@ -97,8 +98,9 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
             loss = tf.reduce_mean(realness_loss(real, self.recipe.real_target))
             loss += tf.reduce_mean(realness_loss(generated, 0))
             by_class = tf.constant(0.0)
-            if how == "auxiliary":
-                by_class = tf.reduce_mean(class_loss(judged["classes"][2 * count :], batch["labels"]))
+            if how != "none":
+                known = judged["classes"][2 * count :] if how == "auxiliary" else first["classes"]
+                by_class = tf.reduce_mean(class_loss(known, batch["labels"]))
             total = loss + by_class
         variables = self.discriminator.trainable_variables
         self.discriminator_optimizer.apply(tape.gradient(total, variables), variables)

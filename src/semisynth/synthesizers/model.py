@@ -56,15 +56,20 @@ class Synthesizer:
 
     def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The discriminator's logit float32 (n,) for images (n, side, side); larger = more like real ones."""
-        return self._judged(images)["realness"]
+        return self.outputs(images)["realness"]
 
     def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The class head's float32 (n, classes); ValueError for a recipe without one."""
         if not self.has_classes:
             raise ValueError(f"recipe `{self.recipe.name}` has no class head")
-        return tf.nn.softmax(self._judged(images)["classes"]).numpy()  # type: ignore[no-any-return]
+        return tf.nn.softmax(self.outputs(images)["classes"]).numpy()  # type: ignore[no-any-return]
 
-    def _judged(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    def outputs(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """All that the discriminator gives for images (n, side, side), float32.
+
+        `realness` (n,), `features` (n, d), the activations before the heads, and where the recipe has classes
+        their logits `classes` (n, k).
+        """
         return batched_outputs(lambda batch: self.discriminator(batch, training=False), images)
 
     def save(self, folder: Path) -> None:

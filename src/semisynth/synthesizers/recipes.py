@@ -18,11 +18,12 @@ BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 class Recipe:
     """A generative adversarial recipe.
 
-    `generator` and `discriminator` build from (side, classes, dtype). `conditioning` says whether the generator
-    takes a class beside the latent, and how the discriminator judges it: by a head `classes` of its own
-    (auxiliary), or by realness logits `by_class` (projection) of its part `critic`, whose classes come from a part
-    `labeller` that is trained first. `optimizer` builds from a learning rate and the momentum of the averaged
-    weights (0: none).
+    `generator` and `discriminator` build from (side, classes, dtype); every discriminator gives `realness` and
+    `features`, and `classes` where the recipe has them. `conditioning` says whether the generator takes a class
+    beside the latent, and how the discriminator judges it: by a head `classes` of its own (auxiliary), or by
+    realness logits `by_class` as well (projection) of its part `critic`, while its part `labeller`, trained first,
+    gives it the classes. `class_weight` is that of the generator's class loss. `optimizer` builds from a
+    learning rate and the momentum of the averaged weights (0: none).
     """
 
     name: str
@@ -34,6 +35,7 @@ class Recipe:
     generator_rate: float
     discriminator_rate: float
     real_target: float = 1.0
+    class_weight: float = 1.0
 
     @property
     def conditional(self) -> bool:
@@ -83,8 +85,9 @@ RECIPES = {
             optimizer=_adam,
             latent_size=semi_acgan.LATENT_SIZE,
             conditioning="projection",
-            generator_rate=0.0004,
-            discriminator_rate=0.0004,
+            generator_rate=0.0008,
+            discriminator_rate=0.0008,
+            class_weight=0.3,
         ),
         Recipe(
             name="dcgan",

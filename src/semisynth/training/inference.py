@@ -14,6 +14,20 @@ from semisynth.training.progress import track
 MANY = 20_000  # images that take more than a few seconds
 
 
+class FixedBatch:
+    """A model of named outputs, compiled once for `batch_size` images; smaller batches are padded."""
+
+    def __init__(self, model: Any, batch_size: int) -> None:
+        self._call, self.batch_size = tf.function(lambda batch: model(batch)), batch_size
+
+    def __call__(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """The outputs float32 (n, ...) for at most `batch_size` images uint8 (n, side, side)."""
+        batch = to_signed(images)
+        padding = [(0, self.batch_size - len(batch)), (0, 0), (0, 0), (0, 0)]
+        outputs = self._call(tf.constant(np.pad(batch, padding)))
+        return {name: np.asarray(value, np.float32)[: len(batch)] for name, value in outputs.items()}
+
+
 def batched(model: keras.Model, images: NDArray[np.uint8], batch_size: int = 500) -> NDArray[np.float32]:
     """The output of a model of one output for uint8 images (n, side, side): float32 (n, ...), in order."""
     return batched_outputs(lambda batch: {"output": model(batch, training=False)}, images, batch_size)["output"]
@@ -23,13 +37,9 @@ def batched_outputs(
     model: Any, images: NDArray[np.uint8], batch_size: int = 500
 ) -> dict[str, NDArray[np.float32]]:
     """As `batched`, for a model of named outputs: an array for each name."""
-    call = tf.function(lambda batch: model(batch))
-    parts: list[dict[str, NDArray[np.float32]]] = []
-    for start in _watched(range(0, len(images), batch_size), len(images)):
-        batch = to_signed(images[start : start + batch_size])
-        padding = [(0, batch_size - len(batch)), (0, 0), (0, 0), (0, 0)]
-        outputs = call(tf.constant(np.pad(batch, padding)))
-        parts.append({name: np.asarray(value, np.float32)[: len(batch)] for name, value in outputs.items()})
+    call = FixedBatch(model, batch_size)
+    starts = _watched(range(0, len(images), batch_size), len(images))
+    parts = [call(images[start : start + batch_size]) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

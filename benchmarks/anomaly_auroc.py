@@ -1,0 +1,253 @@
+"""How well the detectors rank anomalies: one digit left out, one digit normal, and planted anomalies by kind.
+
+    dvc repro split && python benchmarks/anomaly_auroc.py --protocols left_out --labelled 100 --seeds 0 1 2
+
+Trains a recipe for each case that benchmarks/anomaly_auroc.csv lacks, appends its rows, and writes
+benchmarks/anomaly_auroc.md and .png from all rows. Safe to kill. The detectors learn from training images that are
+normal in the case, and are calibrated on others of these; test images are scored once, and choose nothing.
+"""
+
+import argparse
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from machine import ROOT, cores, git, processor
+from numpy.typing import NDArray
+
+from semisynth.anomaly.metrics import auroc, average_precision, ranking_by_kind
+from semisynth.anomaly.planted import plant
+from semisynth.anomaly.suite import ENSEMBLE, Suite
+from semisynth.data.imageset import ImageSet, load_images
+from semisynth.files import write_csv, write_text
+from semisynth.reporting.figures import save_bars
+from semisynth.reporting.tables import markdown_table
+from semisynth.scoring.fitting import fit_detector_model
+from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.synthesizers.training import train_synthesizer
+from semisynth.training.precision import resolve_precision
+
+HERE = Path(__file__).resolve().parent
+ROWS, ALARMS = HERE / "anomaly_auroc.csv", HERE / "anomaly_false_alarms.csv"
+PAGE, FIGURE = HERE / "anomaly_auroc.md", HERE / "anomaly_auroc.png"
+KEY = ["protocol", "target", "labelled", "seed"]
+COLUMNS = [*KEY, "detector", "auroc", "average_precision"]
+ALARM_COLUMNS = [*KEY, "detector", "alpha", "false_alarm_rate"]
+ALPHAS = (0.01, 0.05, 0.1)
+PROTOCOLS = {
+    "left_out": "one digit is left out of training, and is the anomaly",
+    "one_class": "one digit is normal, all others are anomalies",
+    "planted": "noise, inverted, shuffled and blended digits and letters among all digits",
+}
+KINDS = ("noise", "inverted", "shuffled", "blended", "letter")
+ALL_DIGITS, PER_KIND, NORMAL = "all", 500, 5000
+FITTED, CALIBRATION_SHARE = 10_000, 0.1
+BATCH_SIZE, PARTS = 64, 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training: `target` is the digit that is left out or normal, or "all"."""
+
+    protocol: str
+    target: str
+    labelled: int
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """The values of KEY, as they stand in the CSV."""
+        return self.protocol, self.target, str(self.labelled), str(self.seed)
+
+
+def train(normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, steps: int) -> Synthesizer:
+    """Train `recipe` on normal images, of which some are labelled: the one place that knows how."""
+    steps = -(-steps // PARTS) * PARTS
+    settings = {"steps": steps, "epochs": PARTS, "batch_size": BATCH_SIZE, "precision": resolve_precision("auto")}
+    return train_synthesizer(recipe_by_name(recipe), normal, labelled, seed=seed, **settings)[0]
+
+
+def cases(
+    protocols: Sequence[str], digits: Sequence[str], labelled: Sequence[int], seeds: Sequence[int]
+) -> Iterator[Case]:
+    """Give every case that was asked for; one digit alone needs no labels, planted anomalies no digit."""
+    for seed in seeds:
+        for protocol in protocols:
+            for count in [0] if protocol == "one_class" else labelled:
+                for target in [ALL_DIGITS] if protocol == "planted" else digits:
+                    yield Case(protocol, target, count, seed)
+
+
+def normal_part(case: Case, data: ImageSet) -> ImageSet:
+    """Images that are normal in the case, their classes numbered anew."""
+    if case.protocol == "planted":
+        return data
+    is_target = data.labels == int(case.target)
+    if case.protocol == "one_class":  # a set has two classes or more: the second stays empty
+        part = data.take(is_target)
+        return replace(part, labels=np.zeros(len(part), np.int64), class_names=(case.target, "none"))
+    part = data.take(~is_target)
+    names = tuple(name for name in data.class_names if name != data.class_names[int(case.target)])
+    return replace(part, labels=part.labels - (part.labels > int(case.target)), class_names=names)
+
+
+def draw(case: Case, data: ImageSet) -> tuple[ImageSet, NDArray[np.uint8], NDArray[np.uint8]]:
+    """Labelled images, drawn evenly; all images to train on; and images for the calibration, apart from them."""
+    random = np.random.default_rng(case.seed)
+    order = random.permutation(len(data))
+    held_out = int(CALIBRATION_SHARE * len(data))
+    rest = data.take(order[held_out:])
+    if case.labelled:
+        shares = np.bincount(np.arange(case.labelled) % data.classes, minlength=data.classes)
+        rows = [np.flatnonzero(rest.labels == label)[:share] for label, share in enumerate(shares)]
+        known = rest.take(np.concatenate(rows))
+    else:
+        known = rest
+    return known, rest.images, data.images[order[:held_out]]
+
+
+def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, steps: int) -> None:
+    """Train, fit, score the test images once, and add the rows of the case."""
+    data = normal_part(case, train_set)
+    known, images, calibration = draw(case, data)
+    synthesizer = train(images, known, case.seed, recipe, steps)
+    model = fit_detector_model(
+        synthesizer,
+        images[:FITTED],
+        [str(row) for row in range(len(images[:FITTED]))],
+        calibration,
+        data.class_names,
+        seed=case.seed,
+    )
+    base = dict(zip(KEY, case.key, strict=True))
+    rows, normal_scores = [], {}
+    if case.protocol == "planted":
+        hidden = plant(KINDS, test.images, test.labels, per_kind=PER_KIND, normal=NORMAL, seed=case.seed)
+        scores = model.suite.scores(model.judge(hidden.images), model.suite.names)
+        for name, values in scores.items():
+            rankings = ranking_by_kind(hidden, values)
+            rows += [base | {"target": kind, "detector": name} | ranks for kind, ranks in rankings.items()]
+            normal_scores[name] = values[~hidden.is_anomaly]
+    else:
+        is_anomaly = (test.labels == int(case.target)) == (case.protocol == "left_out")
+        scores = model.suite.scores(model.judge(test.images), model.suite.names)
+        for name, values in scores.items():
+            ranks = {
+                "auroc": auroc(is_anomaly, values),
+                "average_precision": average_precision(is_anomaly, values),
+            }
+            rows.append(base | {"detector": name} | ranks)
+            normal_scores[name] = values[~is_anomaly]
+    alarms = [row for row in known_rows(ALARMS) if tuple(row[name] for name in KEY) != case.key]
+    write_csv(ALARMS, ALARM_COLUMNS, [*alarms, *false_alarms(base, model.suite, normal_scores)])
+    write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *rows])  # last: it says that the case is done
+
+
+def false_alarms(
+    base: dict[str, str], suite: Suite, scores: dict[str, NDArray[np.float64]]
+) -> Iterator[dict[str, object]]:
+    """The share of normal test images whose p-value is at most alpha, for each alpha that is asked."""
+    for name, values in scores.items():
+        p_values = suite.p_values(name, values)
+        for alpha in ALPHAS:
+            rate = float(np.mean(p_values <= alpha))
+            yield base | {"detector": name, "alpha": alpha, "false_alarm_rate": rate}
+
+
+def known_rows(path: Path) -> list[dict[str, str]]:
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def is_done(case: Case) -> bool:
+    """Tell whether the case has rows; those of planted anomalies have a kind each for a target."""
+    done = {tuple(row[name] for name in KEY) for row in known_rows(ROWS)}
+    return case.key in done
+
+
+def write_page(recipe: str, steps: int) -> None:
+    rows = pd.read_csv(ROWS, dtype={"target": str})
+    alarms = pd.read_csv(ALARMS, dtype={"target": str})
+    parts = ["# Anomalies: AUROC in %, mean ± standard deviation over seeds of the mean over targets\n"]
+    chart: dict[str, dict[str, float]] = {}
+    for (protocol, labelled), group in rows.groupby(["protocol", "labelled"], sort=False):
+        title = f"{protocol}, {labelled} labels" if labelled else str(protocol)
+        parts += [f"## {title}: {PROTOCOLS[str(protocol)]}\n", protocol_table(group)]
+        own = alarms[(alarms["protocol"] == protocol) & (alarms["labelled"] == labelled)]
+        parts += ["False alarms of the ensemble among normal test images:\n", alarm_table(own)]
+        chart[title] = 100 * group[group["target"] != ALL_DIGITS].groupby("detector", sort=False)["auroc"].mean()
+    names = list(dict.fromkeys(rows["detector"]))
+    series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
+    save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)
+    head = git("rev-parse", "HEAD", folder=ROOT)[:12]
+    parts.append(f"![Mean AUROC by detector]({FIGURE.name})\n")
+    parts.append(
+        f"Recipe {recipe}, {steps} steps. {processor()}, {cores()} cores; commit {head}. "
+        "Written by `benchmarks/anomaly_auroc.py`.\n"
+    )
+    write_text(PAGE, "\n".join(parts))
+
+
+def protocol_table(rows: pd.DataFrame) -> str:
+    """Give a row per detector: the mean over targets, each target, and the mean average precision."""
+    targets = [target for target in dict.fromkeys(rows["target"]) if target != ALL_DIGITS]
+    lines = []
+    for name, own in rows[rows["target"].isin(targets)].groupby("detector", sort=False):
+        means = own.groupby("target")["auroc"].mean()
+        cells = [f"{100 * means[target]:.1f}" for target in targets]
+        precision = 100 * own.groupby("seed")["average_precision"].mean()
+        lines.append((str(name), spread(100 * own.groupby("seed")["auroc"].mean()), *cells, spread(precision)))
+    columns = ("detector", "mean", *targets, "average precision")
+    return markdown_table(columns, lines, "l" + "r" * (len(columns) - 1))
+
+
+def alarm_table(rows: pd.DataFrame) -> str:
+    own = rows[rows["detector"] == ENSEMBLE]
+    lines = [
+        (
+            f"{100 * alpha:g} %",
+            f"{100 * rates.mean():.2f} %",
+            f"{100 * rates.min():.2f} to {100 * rates.max():.2f} %",
+        )
+        for alpha, rates in own.groupby("alpha")["false_alarm_rate"]
+    ]
+    return markdown_table(("asked", "reached, mean", "over all cases"), lines, "rrr")
+
+
+def spread(values: pd.Series) -> str:
+    return f"{values.mean():.2f} ± {values.std():.2f}" if len(values) > 1 else f"{values.iloc[0]:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--raw", type=Path, default=ROOT / "data" / "raw", help="folder of train.npz and test.npz")
+    parser.add_argument("--protocols", choices=PROTOCOLS, nargs="*", default=[], help="which; none draws the page")
+    parser.add_argument(
+        "--digits", nargs="+", default=[str(digit) for digit in range(10)], help="left out or normal"
+    )
+    parser.add_argument("--labelled", type=int, nargs="+", default=[100], help="labelled images, 100 and 1000")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of draw and training")
+    parser.add_argument(
+        "--recipe", default="acgan", help="as in params.yaml; one digit alone is trained by it too"
+    )
+    parser.add_argument("--steps", type=int, default=2500, help="update steps of each training")
+    options = parser.parse_args()
+    wanted = list(cases(options.protocols, options.digits, options.labelled, options.seeds))
+    todo = [case for case in wanted if not is_done(case)]
+    if todo:
+        train_set, test = (load_images(options.raw / f"{name}.npz") for name in ("train", "test"))
+        for case in todo:
+            print(" ".join(map(str, case.key)), flush=True)
+            run(case, train_set, test, options.recipe, options.steps)
+    if ROWS.exists():
+        write_page(options.recipe, options.steps)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Distances in the discriminator's feature space: to the classes, and to the nearest normal images."""
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.covariance import LedoitWolf
+
+from semisynth.anomaly.detectors import Detector
+from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.products import product, squares
+
+LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
+
+
+class MahalanobisDetector(Detector):
+    """The least squared Mahalanobis distance to a class: Lee et al. 2018, arXiv 1807.03888.
+
+    The classes are those that the discriminator finds likeliest, not labels; one class where it tells none. Each
+    has a mean and a covariance, shrunk as in Ledoit and Wolf 2004, doi 10.1016/S0047-259X(03)00096-4.
+    """
+
+    def fit(self, normal: Judged) -> Self:
+        """Find mean and precision of each class; a class of fewer than 10 images is left out."""
+        groups = [normal.features[normal.likeliest == label] for label in range(max(1, normal.class_count))]
+        groups = [rows for rows in groups if len(rows) >= LEAST_IN_CLASS] or [normal.features]
+        whitenings, means = [], []
+        for rows in groups:
+            precision = LedoitWolf().fit(rows.astype(np.float64)).precision_
+            values, vectors = np.linalg.eigh(precision)
+            whitening = vectors * np.sqrt(np.maximum(values, 0))  # precision = whitening @ whitening.T
+            whitenings.append(whitening)
+            means.append(rows.mean(axis=0, dtype=np.float64) @ whitening)
+        self.arrays = {
+            "whitening": np.concatenate(whitenings, axis=1).astype(np.float32),  # (d, k * d)
+            "means": np.stack(means).astype(np.float32),  # (k, d), whitened
+        }
+        return self
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,), 0 or more; larger = more abnormal."""
+        means = self._learnt("means")
+        whitened = product(judged.features, self._learnt("whitening")).reshape(
+            len(judged), *means.shape
+        )  # (n, k, d)
+        whitened -= means
+        return np.asarray(np.einsum("nkd,nkd->nk", whitened, whitened).min(axis=1), np.float64)
+
+
+class NearestNeighboursDetector(Detector):
+    """The distance to the k-th nearest of the normal images, between features of unit length.
+
+    Sun et al. 2022, arXiv 2204.06507.
+    """
+
+    def __init__(self, *, neighbours: int = 5, references: int = 2000, random_state: int = 0) -> None:
+        """Keep at most `references` of the fitted images, drawn by `random_state`."""
+        super().__init__(random_state=random_state)
+        self.neighbours, self.references = neighbours, references
+
+    def fit(self, normal: Judged) -> Self:
+        """Keep the features of some of the images; `chosen` int64 (m,) says which."""
+        chosen = np.random.default_rng(self.random_state).permutation(len(normal))[: self.references]
+        self.arrays = {"references": _unit(normal.features[chosen]), "chosen": chosen}
+        return self
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,) in [0, 2]; larger = more abnormal."""
+        cosines = self._cosines(judged)  # (n, m)
+        place = max(0, cosines.shape[1] - self.neighbours)
+        nearest = np.partition(cosines, place, axis=1)[:, place]
+        return np.sqrt(np.maximum(2 - 2 * nearest.astype(np.float64), 0))
+
+    def nearest(self, judged: Judged) -> NDArray[np.int64]:
+        """Which of the kept images is nearest, int64 (n,), in the order of `chosen`."""
+        return np.asarray(self._cosines(judged).argmax(axis=1), np.int64)
+
+    def _cosines(self, judged: Judged) -> NDArray[np.float32]:
+        return product(_unit(judged.features), self._learnt("references"), turned=True)
+
+
+def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.sqrt(squares(features))[:, None]
+    return np.asarray(features / np.maximum(length, np.float32(1e-12)), np.float32)

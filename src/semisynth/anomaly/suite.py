@@ -1,0 +1,145 @@
+"""All detectors, fitted and calibrated together, and the ensemble of some of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.anomaly.conformal import NormalScale, fisher, p_values
+from semisynth.anomaly.detectors import (
+    Arrays,
+    ClassLogSumExpDetector,
+    ConfidenceDetector,
+    Detector,
+    DiscriminatorDetector,
+)
+from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDetector
+from semisynth.anomaly.forest import IsolationForestDetector
+from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.pixelwise import OneClassSvmDetector, PcaDetector, ReconstructionDetector
+from semisynth.errors import SemisynthError
+
+ENSEMBLE = "ensemble"
+DETECTORS: dict[str, type[Detector]] = {
+    "discriminator": DiscriminatorDetector,
+    "class_logsumexp": ClassLogSumExpDetector,
+    "features_mahalanobis": MahalanobisDetector,
+    "features_knn": NearestNeighboursDetector,
+    "reconstruction": ReconstructionDetector,
+    "isolation_forest": IsolationForestDetector,
+    "pca": PcaDetector,
+    "one_class_svm": OneClassSvmDetector,
+    "confidence": ConfidenceDetector,
+}
+NAMES = (ENSEMBLE, *DETECTORS)
+# Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says little without them.
+MEMBERS = ("class_logsumexp", "features_mahalanobis", "features_knn", "reconstruction", "pca")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Fitted detectors by name, the members' scales, and the calibration scores of each, ascending."""
+
+    detectors: Mapping[str, Detector]
+    scales: Mapping[str, NormalScale]
+    calibration: Mapping[str, NDArray[np.float64]]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The ensemble and all detectors that this discriminator allows."""
+        return tuple(name for name in NAMES if name == ENSEMBLE or name in self.detectors)
+
+    def scores(self, judged: Judged, names: Iterable[str]) -> dict[str, NDArray[np.float64]]:
+        """Scores float64 (n,) of each of `names`, larger = more abnormal; SemisynthError on an unknown name.
+
+        A detector that several need runs once, and one that none needs does not run.
+        """
+        names = list(names)
+        for name in names:
+            self._check(name)
+        needed = set(names) | (set(self.scales) if ENSEMBLE in names else set())
+        single = {
+            name: detector.score_samples(judged) for name, detector in self.detectors.items() if name in needed
+        }
+        if ENSEMBLE in names:
+            single[ENSEMBLE] = combined(single, self.scales)
+        return {name: single[name] for name in names}
+
+    def p_values(self, name: str, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Conformal p-values float64 (n,) of the detector's scores."""
+        return p_values(scores, self.calibration[name])
+
+    def arrays(self) -> Arrays:
+        """Everything that was learnt, by names that `from_arrays` reads."""
+        learnt = {
+            f"{name}.{key}": array
+            for name, detector in self.detectors.items()
+            for key, array in detector.arrays.items()
+        }
+        for name, scale in self.scales.items():
+            learnt |= {f"scale.{name}.knots": scale.knots, f"scale.{name}.heights": scale.heights}
+        return learnt | {f"calibration.{name}": scores for name, scores in self.calibration.items()}
+
+    def _check(self, name: str) -> None:
+        if name not in self.names:
+            near = get_close_matches(name, self.names, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(self.names)}"
+            raise SemisynthError(f"this model has no detector `{name}`; {hint}")
+
+
+def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
+    """The suite whose `arrays()` these are; KeyError where any is missing."""
+    names = [name for name in DETECTORS if f"calibration.{name}" in arrays]
+    detectors = {name: DETECTORS[name]() for name in names}
+    for name, detector in detectors.items():
+        own = [key for key in arrays if key.startswith(f"{name}.")]
+        detector.arrays = {key.removeprefix(f"{name}."): arrays[key] for key in own}
+    scales = {
+        name: NormalScale(arrays[f"scale.{name}.knots"], arrays[f"scale.{name}.heights"])
+        for name in names
+        if f"scale.{name}.knots" in arrays
+    }
+    return Suite(detectors, scales, {name: arrays[f"calibration.{name}"] for name in (ENSEMBLE, *names)})
+
+
+def fit_suite(
+    normal: Judged,
+    held_out: Judged,
+    calibration: Judged,
+    *,
+    generated: NDArray[np.uint8] | None = None,
+    references: int = 2000,
+    random_state: int = 0,
+    members: Sequence[str] = MEMBERS,
+) -> Suite:
+    """Fit every detector that the discriminator allows on `normal` images, and calibrate it.
+
+    `held_out` sets the members' common scale, `calibration` the p-values; the three share no image, and no
+    label is used. `generated` uint8 (m, side, side) come from the generator; without them there is no
+    `reconstruction`. `references`: normal images that `features_knn` keeps.
+    """
+    detectors: dict[str, Detector] = {}
+    for name, kind in DETECTORS.items():
+        if kind.least_classes > normal.class_count or (kind is ReconstructionDetector and generated is None):
+            continue
+        if kind is ReconstructionDetector:
+            detector: Detector = ReconstructionDetector(generated, random_state=random_state)
+        elif kind is NearestNeighboursDetector:
+            detector = NearestNeighboursDetector(references=references, random_state=random_state)
+        else:
+            detector = kind(random_state=random_state)
+        detectors[name] = detector.fit(normal)
+    scales = {
+        name: NormalScale.fit(detectors[name].score_samples(held_out)) for name in members if name in detectors
+    }
+    scores = {name: detector.score_samples(calibration) for name, detector in detectors.items()}
+    scores[ENSEMBLE] = combined(scores, scales)
+    return Suite(detectors, scales, {name: np.sort(values) for name, values in scores.items()})
+
+
+def combined(scores: Mapping[str, NDArray[np.float64]], scales: Mapping[str, NormalScale]) -> NDArray[np.float64]:
+    """The ensemble's score float64 (n,): Fisher's combination of the members' scores on their common scale."""
+    return fisher(np.stack([scale(scores[name]) for name, scale in scales.items()]))

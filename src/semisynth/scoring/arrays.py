@@ -1,0 +1,143 @@
+"""NPZ and IDX inputs, read row by row from a stream, so that no array is ever whole in memory."""
+
+import gzip
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Self, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.data.idx import GZIP_MAGIC, IMAGES_MAGIC
+from semisynth.errors import SemisynthError
+from semisynth.scoring.pieces import Columns, Kind, Piece, Raw, made_id
+
+IDX_HEADER = 16  # bytes: magic number and three sizes
+IMAGES, IDS = "images", "ids"
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error)
+
+
+class RowStream:
+    """Rows of one array in a stream that may be packed: reading forward is linear, and holds what is asked."""
+
+    def __init__(
+        self, path: str, name: str, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
+    ) -> None:
+        self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
+        self._stream, self._start = stream, stream.tell()
+        self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """Rows `start` to `start + count`; SemisynthError where the file ends before."""
+        with damage_named(self.path):
+            self._stream.seek(self._start + start * self._row_bytes)
+            content = self._stream.read(count * self._row_bytes)
+        if len(content) != count * self._row_bytes:
+            raise SemisynthError(
+                f"{self.path}: `{self.name}` ends before row {start + count} of {self.shape[0]} that it promises"
+            )
+        return np.frombuffer(content, self.dtype).reshape(count, *self.shape[1:])
+
+
+class ArrayFile:
+    """An open NPZ or IDX file: its images, and its ids where it has any."""
+
+    def __init__(self, path: str, kind: Kind, stack: ExitStack) -> None:
+        self.path, self._stack = path, stack
+        self.images, self.ids = self._open_npz() if kind == "npz" else (self._open_idx(), None)
+        if len(self.images.shape) != 3 or self.images.shape[0] < 1:
+            raise SemisynthError(
+                f"{path}: images of shape (n, height, width) expected, received {self.images.shape}"
+            )
+
+    @classmethod
+    @contextmanager
+    def opened(cls, path: str, kind: Kind) -> Iterator[Self]:
+        """Open `path`; SemisynthError where it is damaged or lacks images."""
+        with ExitStack() as stack:
+            with damage_named(path):
+                file = cls(path, kind, stack)
+            yield file
+
+    def _open_npz(self) -> tuple[RowStream, RowStream | None]:
+        archive = self._stack.enter_context(zipfile.ZipFile(self.path))
+        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if IMAGES not in names:
+            raise SemisynthError(f"{self.path}: array `{IMAGES}` is missing, found {', '.join(names) or 'none'}")
+        images = self._open_member(archive, IMAGES)
+        if IDS not in names:
+            return images, None
+        ids = self._open_member(archive, IDS)
+        if len(ids.shape) != 1 or ids.shape[0] != images.shape[0] or ids.dtype.kind not in "iuU":
+            raise SemisynthError(
+                f"{self.path}: `{IDS}` must be {images.shape[0]} strings or integers, one an image, "
+                f"received {ids.dtype} of shape {ids.shape}"
+            )
+        return images, ids
+
+    def _open_member(self, archive: zipfile.ZipFile, name: str) -> RowStream:
+        stream = cast(BinaryIO, self._stack.enter_context(archive.open(f"{name}.npy")))
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, fortran, dtype = read[version](stream)
+        except (ValueError, KeyError) as error:
+            raise SemisynthError(f"{self.path}: `{name}` is not an array in NumPy's format ({error})") from error
+        if dtype.hasobject or fortran:
+            kind = "pickled objects" if dtype.hasobject else "columns before rows"
+            raise SemisynthError(f"{self.path}: `{name}` holds {kind}, expected rows of plain numbers")
+        return RowStream(self.path, name, stream, shape, dtype)
+
+    def _open_idx(self) -> RowStream:
+        raw = self._stack.enter_context(Path(self.path).open("rb"))  # noqa: SIM115, the stack closes it
+        packed = raw.read(2) == GZIP_MAGIC
+        raw.seek(0)
+        stream = cast(BinaryIO, self._stack.enter_context(gzip.GzipFile(fileobj=raw))) if packed else raw
+        magic, *shape = struct.unpack(">4I", stream.read(IDX_HEADER))
+        if magic != IMAGES_MAGIC:
+            raise SemisynthError(
+                f"{self.path}: magic number {IMAGES_MAGIC} of IDX images expected, received {magic}"
+            )
+        return RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8))
+
+
+@contextmanager
+def damage_named(path: str) -> Iterator[None]:
+    """Turn what zip, gzip and their like raise for damaged files into a SemisynthError that names the file."""
+    try:
+        yield
+    except DAMAGED as error:
+        raise SemisynthError(f"{path}: not a whole file ({' '.join(str(error).split())})") from error
+
+
+def survey_arrays(path: str, kind: Kind, columns: Columns, rows_per_part: int) -> list[Piece]:
+    """The file's pieces of `rows_per_part` rows; SemisynthError where an array is missing or can't be read."""
+    with ArrayFile.opened(path, kind) as file:
+        count, has_ids = file.images.shape[0], file.ids is not None
+    if columns.id is not None and not has_ids:
+        raise SemisynthError(f"{path}: ids are asked for (`{columns.id}`), and the file has no array `{IDS}`")
+    return [
+        Piece(-1, kind, path, start, min(rows_per_part, count - start), has_ids=has_ids)
+        for start in range(0, count, rows_per_part)
+    ]
+
+
+def read_arrays(file: ArrayFile, piece: Piece, side: int, batch_size: int) -> Iterator[Raw]:
+    """Yield the piece's rows, `batch_size` at a time. Images of another size are not read at all."""
+    shape = file.images.shape[1:]
+    refused = None if shape == (side, side) else f"wrong size: {shape[1]}x{shape[0]}, expected {side}x{side}"
+    for first in range(0, piece.rows, batch_size):
+        start, count = piece.start + first, min(batch_size, piece.rows - first)
+        yield Raw(first, ids_of(file, piece, start, count), refused or file.images.read(start, count))
+
+
+def ids_of(file: ArrayFile, piece: Piece, start: int, count: int) -> list[str]:
+    """The ids of rows `start` to `start + count` of the file."""
+    if file.ids is None:
+        return [made_id(piece.path, row) for row in range(start, start + count)]
+    return [str(value) for value in file.ids.read(start, count)]

@@ -1,0 +1,87 @@
+"""The same scorer on Ray Data: an actor holds the model, a task is one piece, a part is renamed when it is whole.
+
+A task that is run again, since its worker was killed, writes the same part again; nothing is appended, so nothing
+doubles, and what is missing is run again. Inputs, model and output folder must be at the same paths on every node.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import tensorflow as tf
+
+from semisynth.errors import SemisynthError
+from semisynth.scoring.options import Task
+from semisynth.scoring.pieces import Piece
+from semisynth.scoring.scorer import Scorer, load_scorer, score_pieces
+
+MISSING = "`--engine ray` needs Ray, which is not installed: pip install 'semisynth[ray]'"
+
+
+class RayEngine:
+    """Scores pieces on the cluster at `address` (None: this machine), on `workers` actors of one CPU each.
+
+    `workers` None takes all CPUs but one, which Ray needs for its own work: with none free it hangs.
+    """
+
+    def __init__(self, address: str | None = None, workers: int | None = None) -> None:
+        try:
+            import ray.data
+        except ImportError as error:
+            raise SemisynthError(f"{MISSING} ({error})") from error
+        self._ray, self._address, self._workers = ray, address, workers
+
+    def __call__(self, scorer: Scorer, task: Task, pieces: list[Piece], on_rows: Callable[[int], None]) -> None:
+        """Score `pieces`; SemisynthError where a worker met bad input."""
+        ray = self._ray
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        own = not ray.is_initialized()
+        if own:
+            ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+        try:
+            cpus = int(ray.cluster_resources().get("CPU", 1))
+            workers = max(1, min(self._workers or cpus - 1, cpus - 1, len(pieces)))
+            ray.data.DataContext.get_current().enable_progress_bars = False
+            rows = ray.data.from_items(
+                [{"piece": json.dumps(asdict(piece))} for piece in pieces], override_num_blocks=len(pieces)
+            )
+            done = rows.map_batches(
+                _PieceScorer,
+                fn_constructor_args=(task,),
+                batch_size=1,
+                batch_format="numpy",
+                compute=ray.data.ActorPoolStrategy(size=workers),
+                num_cpus=1,
+            )
+            for row in done.iter_rows():
+                if row["error"]:
+                    raise SemisynthError(row["error"])
+                on_rows(int(row["rows"]))
+        finally:
+            if own:
+                ray.shutdown()
+
+
+class _PieceScorer:
+    """An actor: loads the model once, by its path, and scores one piece a call."""
+
+    def __init__(self, task: Task) -> None:
+        tf.config.threading.set_intra_op_parallelism_threads(1)  # as many as the CPUs that it was given
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+        self._task, self._scorer = task, load_scorer(task)
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Score the piece in `batch`; an error that a user can mend comes back as text: retrying won't help."""
+        piece = _piece(str(batch["piece"][0]))
+        try:
+            score_pieces(self._scorer, self._task, [piece])
+        except SemisynthError as error:
+            return {"rows": [0], "error": [str(error)]}
+        return {"rows": [piece.rows], "error": [""]}
+
+
+def _piece(text: str) -> Piece:
+    values = json.loads(text)
+    return Piece(**values | {"groups": tuple(values["groups"]), "names": tuple(values["names"])})

@@ -1,0 +1,58 @@
+"""From a synthesizer and normal images to a calibrated detector."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.anomaly.features import NearestNeighboursDetector
+from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.suite import Suite, fit_suite
+from semisynth.scoring.model import DetectorModel, References
+from semisynth.synthesizers.model import Synthesizer
+from semisynth.training.precision import Precision, dtype_policy
+
+
+def fit_detector_model(
+    synthesizer: Synthesizer,
+    normal: NDArray[np.uint8],
+    ids: Sequence[str],
+    calibration: NDArray[np.uint8],
+    class_names: Sequence[str],
+    *,
+    generated: int = 500,
+    references: int = 2000,
+    precision: Precision = "float32",
+    seed: int,
+) -> DetectorModel:
+    """Fit all detectors on `normal` images uint8 (n, side, side) with an id each, in random order.
+
+    The last fifth of them, 2,000 at most, sets the common scale of the ensemble's members. The p-values rest on
+    the `calibration` images, on which neither the discriminator nor a detector was trained. No label is used.
+    """
+    held_out = max(1, min(2000, len(normal) // 5))
+    recipe, side, classes = synthesizer.recipe, synthesizer.side, synthesizer.classes
+    network = recipe.discriminator(side, classes, dtype_policy(precision))
+    network.set_weights(synthesizer.discriminator.get_weights())
+    nothing = References(normal[:0], np.array([], str))
+    bare = DetectorModel(recipe.name, network, side, tuple(class_names), precision, Suite({}, {}, {}), nothing)
+    judged = bare.judge(normal)
+    fitted = judged.take(np.arange(len(normal) - held_out))
+    suite = fit_suite(
+        fitted,
+        judged.take(np.arange(len(normal) - held_out, len(normal))),
+        bare.judge(calibration),
+        generated=synthesizer.sample(np.arange(generated) % classes, seed=seed) if generated else None,
+        references=references,
+        random_state=seed,
+    )
+    return DetectorModel(
+        recipe.name, network, side, tuple(class_names), precision, suite, _references(suite, fitted, ids)
+    )
+
+
+def _references(suite: Suite, fitted: Judged, ids: Sequence[str]) -> References:
+    neighbours = suite.detectors["features_knn"]
+    assert isinstance(neighbours, NearestNeighboursDetector)
+    chosen = neighbours.arrays["chosen"]
+    return References(fitted.images[chosen], np.array(ids)[chosen])

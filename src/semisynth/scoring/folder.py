@@ -1,0 +1,126 @@
+"""The output folder: one job at a time, one model and one set of options, and what is done already."""
+
+import fcntl
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from semisynth.errors import SemisynthError
+from semisynth.files import write_json
+from semisynth.scoring.options import JobOptions
+from semisynth.scoring.parts import (
+    PARTS,
+    QUARANTINE_SCHEMA,
+    STATE,
+    most_abnormal,
+    part_path,
+    quarantine_path,
+    read_state,
+    table_file,
+)
+from semisynth.scoring.pieces import Piece
+
+FORMAT = 1
+LOCK, MANIFEST, QUARANTINE, EXPLAIN = ".lock", "manifest.json", "quarantine.parquet", "explain"
+OWN = frozenset({LOCK, MANIFEST, QUARANTINE, EXPLAIN, PARTS, STATE})
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Make the folder and hold it; SemisynthError where another job does, or where other files are in it.
+
+    The system lets go of the lock when the process ends, however it ends.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    foreign = sorted(
+        path.name for path in out.iterdir() if path.name not in OWN and not path.name.endswith(".part")
+    )
+    if foreign and not (out / MANIFEST).exists():
+        raise SemisynthError(f"{out}: expected a new folder or one of an earlier job, found {foreign[0]}")
+    with (out / LOCK).open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SemisynthError(
+                f"{out}: another job is writing here; wait for it, or choose another folder"
+            ) from None
+        yield
+
+
+def manifest_of(
+    model: str, options: JobOptions, inputs: Sequence[Mapping[str, Any]], parts: int
+) -> dict[str, Any]:
+    """What a job is: digest of the model, options, inputs with their digests."""
+    return {
+        "format": FORMAT,
+        "model_sha256": model,
+        "options": options.identity(),
+        "inputs": [dict(one) for one in inputs],
+        "parts": parts,
+    }
+
+
+def claim(out: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest, or find an equal one; SemisynthError says in what an earlier job differs."""
+    path = out / MANIFEST
+    if not path.exists():
+        write_json(path, manifest)
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SemisynthError(f"{path}: not a job's manifest ({error})") from error
+    difference = _difference(manifest, found, "")
+    if difference:
+        raise SemisynthError(f"{out}: holds the output of another job ({difference}); choose another folder")
+
+
+def _difference(ours: Any, theirs: Any, where: str) -> str:
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key in ours | theirs:
+            found = _difference(ours.get(key), theirs.get(key), f"{where}.{key}" if where else str(key))
+            if found:
+                return found
+        return ""
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = enumerate(zip(ours, theirs, strict=True))
+        return next(filter(None, (_difference(*pair, f"{where}[{at}]") for at, pair in pairs)), "")
+    return "" if ours == theirs else f"`{where}` is {_shown(theirs)} there, {_shown(ours)} here"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def pending(out: Path, pieces: Sequence[Piece], options: JobOptions) -> list[Piece]:
+    """The pieces that have no part yet."""
+    return [piece for piece in pieces if not part_path(out, piece.index, options.format).exists()]
+
+
+def totals(out: Path, pieces: Sequence[Piece], explain: int) -> dict[str, Any]:
+    """The counts of all parts together: `rows`, `anomalies`, `quarantined` by reason, and the `worst` rows."""
+    rows = anomalies = 0
+    reasons: Counter[str] = Counter()
+    worst: list[dict[str, Any]] = []
+    for piece in pieces:
+        state = read_state(out, piece.index)
+        rows, anomalies = rows + state["rows"], anomalies + state["anomalies"]
+        reasons.update(state["quarantined"])
+        worst = most_abnormal(worst + state["worst"], explain)
+    return {"rows": rows, "anomalies": anomalies, "quarantined": dict(sorted(reasons.items())), "worst": worst}
+
+
+def gather_quarantine(out: Path, pieces: Sequence[Piece]) -> None:
+    """Write `quarantine.parquet` from what waits beside the parts; none where no row is bad."""
+    waiting = [path for piece in pieces if (path := quarantine_path(out, piece.index)).exists()]
+    if not waiting:
+        return
+    with table_file(out / QUARANTINE, QUARANTINE_SCHEMA, "parquet") as writer:
+        for path in waiting:
+            writer.add(pq.read_table(path))

@@ -1,0 +1,78 @@
+"""The batch job: from inputs to output parts, restartable at any moment, with flat memory."""
+
+import errno
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from semisynth.errors import SemisynthError
+from semisynth.scoring.explain import TABLE, write_explanations
+from semisynth.scoring.folder import EXPLAIN, claim, gather_quarantine, locked, manifest_of, pending, totals
+from semisynth.scoring.identity import check_ids
+from semisynth.scoring.inputs import survey
+from semisynth.scoring.model import digest_of
+from semisynth.scoring.options import JobOptions, Task
+from semisynth.scoring.pieces import Piece
+from semisynth.scoring.scorer import Scorer, load_scorer, score_pieces
+from semisynth.training.progress import Steps
+
+Engine = Callable[[Scorer, Task, list[Piece], Callable[[int], None]], None]
+
+
+def run_job(
+    named: Sequence[str], model: Path, out: Path, options: JobOptions, engine: Engine = score_pieces
+) -> dict[str, Any]:
+    """Score everything `named` into `out`, or what an earlier, interrupted job left undone; return the summary.
+
+    Raises SemisynthError on bad input before anything is scored, on another job's folder, on a bad row where
+    `options.strict`, and on a full disk; finished parts stay.
+    """
+    start = time.monotonic()
+    with locked(out), _full_disk_named(out):
+        task = Task(model, digest_of(model), out, options)
+        scorer = load_scorer(task)
+        found = survey(named, options.columns, options.rows_per_part)
+        check_ids(found.pieces, options.columns)
+        claim(out, manifest_of(task.digest, options, found.inputs, len(found.pieces)))
+        todo = pending(out, found.pieces, options)
+        fresh = sum(piece.rows for piece in todo)
+        with Steps("score", fresh) as steps:
+            begun = time.monotonic()
+
+            def on_rows(count: int) -> None:
+                rate = (steps.done + count) / max(time.monotonic() - begun, 1e-9)
+                steps.advance(count, _note(rate, fresh - steps.done - count))
+
+            if todo:
+                engine(scorer, task, todo, on_rows)
+        counts = totals(out, found.pieces, options.explain)
+        gather_quarantine(out, found.pieces)
+        worst = counts.pop("worst")
+        if worst and not (out / EXPLAIN / TABLE).exists():
+            write_explanations(out / EXPLAIN, scorer.model, found.pieces, worst, options.columns)
+    seconds = time.monotonic() - start
+    return counts | {
+        "parts": len(found.pieces),
+        "resumed": found.rows - fresh,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(fresh / seconds, 1),
+        "out": str(out),
+    }
+
+
+def _note(rate: float, left: int) -> str:
+    return f"{rate:.0f} images/s  {left / max(rate, 1e-9):.0f} s left"
+
+
+@contextmanager
+def _full_disk_named(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SemisynthError(
+            f"{out}: no space left on the disk; finished parts are kept, make room and run it again to go on"
+        ) from error

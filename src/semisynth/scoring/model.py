@@ -1,0 +1,110 @@
+"""A detector on disk and in memory: a discriminator, fitted detectors, and what explains them. A bundle."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.anomaly.features import NearestNeighboursDetector
+from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.pixelwise import PcaDetector
+from semisynth.anomaly.suite import Suite, from_arrays
+from semisynth.data.imageset import read_archive
+from semisynth.data.pixels import from_unit
+from semisynth.errors import SemisynthError
+from semisynth.files import sha256_of
+from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.inference import FixedBatch
+from semisynth.training.precision import Precision, dtype_policy
+
+KIND = "detector"
+BATCH_SIZE = 500
+
+
+@dataclass(frozen=True)
+class References:
+    """Normal images that stand for the rest: uint8 (m, side, side), with an id each."""
+
+    images: NDArray[np.uint8]
+    ids: NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class DetectorModel:
+    """Everything that scoring needs. `precision`: the arithmetic of the network, in which it was calibrated."""
+
+    recipe: str
+    discriminator: keras.Model
+    side: int
+    class_names: tuple[str, ...]
+    precision: Precision
+    suite: Suite
+    references: References
+
+    @cached_property
+    def _network(self) -> FixedBatch:
+        return FixedBatch(lambda batch: self.discriminator(batch, training=False), BATCH_SIZE)
+
+    def judge(self, images: NDArray[np.uint8]) -> Judged:
+        """One pass of the network over images uint8 (n, side, side), in padded batches of one shape."""
+        starts = range(0, max(len(images), 1), BATCH_SIZE)
+        parts = [self._network(images[start : start + BATCH_SIZE]) for start in starts]
+        return Judged.of(images, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+    def nearest_ids(self, judged: Judged) -> NDArray[np.str_]:
+        """The id of the reference image whose features are nearest to each: unicode (n,)."""
+        neighbours = self.suite.detectors["features_knn"]
+        assert isinstance(neighbours, NearestNeighboursDetector)
+        return self.references.ids[neighbours.nearest(judged)]
+
+    def restored(self, judged: Judged) -> NDArray[np.uint8]:
+        """What the principal components of normal images give back: uint8 (n, side, side)."""
+        components = self.suite.detectors["pca"]
+        assert isinstance(components, PcaDetector)
+        return from_unit(components.restored(judged).reshape(-1, self.side, self.side))
+
+    def save(self, folder: Path) -> None:
+        """Save as a bundle under `folder`, whole or not at all."""
+
+        def write(inside: Path) -> None:
+            save_weights(inside / "discriminator.npz", self.discriminator)
+            np.savez(inside / "detectors.npz", **self.suite.arrays())  # type: ignore[arg-type]
+            np.savez(inside / "references.npz", images=self.references.images, ids=self.references.ids)
+
+        settings = {
+            "recipe": self.recipe,
+            "side": self.side,
+            "class_names": list(self.class_names),
+            "precision": self.precision,
+        }
+        save_bundle(folder, KIND, settings, write)
+
+
+def load_detector(folder: Path) -> DetectorModel:
+    """Rebuild the network from code and read checked arrays; SemisynthError if the bundle is damaged."""
+    bundle = load_bundle(folder, KIND)
+    recipe, side = setting(bundle, "recipe", str), setting(bundle, "side", int)
+    names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
+    if precision not in ("float32", "bfloat16"):
+        raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
+    network = recipe_by_name(recipe).discriminator(side, len(names), dtype_policy(precision))
+    load_weights(bundle.file("discriminator.npz"), network)
+    kept = read_archive(bundle.file("references.npz"))
+    try:
+        suite = from_arrays(read_archive(bundle.file("detectors.npz")))
+        references = References(kept["images"], kept["ids"])
+    except KeyError as error:
+        raise SemisynthError(f"{folder}: array {error} expected in the bundle, found none") from error
+    return DetectorModel(recipe, network, side, tuple(map(str, names)), precision, suite, references)
+
+
+def digest_of(folder: Path) -> str:
+    """SHA-256 of the bundle's manifest, which holds those of all its files."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise SemisynthError(f"{path}: no such file; expected a detector (`dvc repro fit_detector`)")
+    return sha256_of(path)

@@ -1,0 +1,129 @@
+"""Parquet inputs: row groups are the unit of reading, and within them batches, so that memory stays flat."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from semisynth.errors import SemisynthError
+from semisynth.scoring.pieces import Columns, Piece, Raw, made_id
+
+READ_BYTES = 2**25  # of images in memory at a time
+BUFFER_BYTES = 2**20
+DEFAULT_ID = "id"
+
+
+def open_parquet(path: str) -> pq.ParquetFile:
+    """Open the file for streaming; SemisynthError where it is none."""
+    try:
+        # Without pre-buffering and threads: both would hold whole row groups.
+        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+    except (pa.ArrowException, OSError) as error:
+        raise SemisynthError(f"{path}: not a whole Parquet file ({_line(error)})") from error
+
+
+def survey_parquet(path: str, columns: Columns, rows_per_part: int) -> list[Piece]:
+    """The file's pieces: runs of whole row groups of about `rows_per_part` rows; indices are set by the caller.
+
+    SemisynthError where a column is missing or of a type that can't hold images or ids.
+    """
+    with open_parquet(path) as file:
+        has_ids = _check_columns(path, file.schema_arrow, columns)
+        counts = [file.metadata.row_group(group).num_rows for group in range(file.metadata.num_row_groups)]
+    pieces: list[Piece] = []
+    first, start = 0, 0
+    while first < len(counts):
+        last, rows = first + 1, counts[first]
+        while last < len(counts) and rows + counts[last] <= rows_per_part:
+            rows, last = rows + counts[last], last + 1
+        pieces.append(Piece(-1, "parquet", path, start, rows, groups=tuple(range(first, last)), has_ids=has_ids))
+        first, start = last, start + rows
+    return pieces
+
+
+def read_parquet(piece: Piece, columns: Columns, batch_size: int) -> Iterator[Raw]:
+    """Yield the piece's rows, at most `batch_size` and about 32 MiB at a time."""
+    wanted = [columns.image, *([columns.id or DEFAULT_ID] if piece.has_ids else [])]
+    first = 0
+    with open_parquet(piece.path) as file:
+        size = _bytes_per_row(file, piece, columns.image)
+        count = max(1, min(batch_size, READ_BYTES // size))
+        try:
+            for batch in file.iter_batches(count, list(piece.groups), wanted, use_threads=False):
+                cells = batch.column(batch.schema.get_field_index(columns.image))
+                if piece.has_ids:
+                    ids = pc.cast(batch.column(batch.schema.get_field_index(wanted[1])), pa.string()).to_pylist()
+                else:
+                    ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
+                yield Raw(first, ids, _unwrapped(cells))
+                first += len(batch)
+        except (pa.ArrowException, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise SemisynthError(
+                f"{piece.path}: damaged near row {piece.start + first} ({_line(error)})"
+            ) from error
+
+
+def id_batches(path: str, columns: Columns) -> Iterator[pa.Array]:
+    """Yield the column of ids as strings, a batch at a time."""
+    name = columns.id or DEFAULT_ID
+    with open_parquet(path) as file:
+        for batch in file.iter_batches(2**16, columns=[name], use_threads=False):
+            yield pc.cast(batch.column(0), pa.string())
+
+
+def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
+    """Check both columns; return whether there are ids."""
+    if columns.image not in schema.names:
+        raise SemisynthError(f"{path}: column `{columns.image}` is missing, found {', '.join(schema.names)}")
+    kind = schema.field(columns.image).type
+    if not (_is_binary(_inner(kind)) or _is_list(kind)):
+        raise SemisynthError(
+            f"{path}: column `{columns.image}` must hold PNG or JPEG bytes or lists of uint8, received {kind}"
+        )
+    if columns.id is None and DEFAULT_ID not in schema.names:
+        return False
+    name = columns.id or DEFAULT_ID
+    if name not in schema.names:
+        raise SemisynthError(f"{path}: column `{name}` is missing, found {', '.join(schema.names)}")
+    kind = schema.field(name).type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
+        raise SemisynthError(f"{path}: column `{name}` must hold strings or integers, received {kind}")
+    return True
+
+
+def _bytes_per_row(file: pq.ParquetFile, piece: Piece, column: str) -> int:
+    """The mean over the largest row group's own mean; of the column whose path starts with `column`."""
+    worst = 1
+    for number in piece.groups:
+        group = file.metadata.row_group(number)
+        chunks: list[Any] = [group.column(index) for index in range(group.num_columns)]
+        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] == column)
+        worst = max(worst, size // max(1, group.num_rows))
+    return worst
+
+
+def _unwrapped(cells: pa.Array) -> pa.Array:
+    """The `bytes` of a structure, in which some data sets keep encoded images beside their path."""
+    return pc.struct_field(cells, "bytes") if pa.types.is_struct(cells.type) else cells
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        return kind.field("bytes").type
+    return kind
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)  # type: ignore[no-any-return]
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)  # type: ignore[no-any-return]
+
+
+def _line(error: BaseException) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,126 @@
+"""Images in, rows of the output out: one pass of the network, then products of matrices."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from semisynth.anomaly.conformal import least_alpha
+from semisynth.errors import SemisynthError
+from semisynth.scoring.decoding import decode
+from semisynth.scoring.inputs import Reader
+from semisynth.scoring.model import BATCH_SIZE, DetectorModel, digest_of, load_detector
+from semisynth.scoring.options import JobOptions, Task
+from semisynth.scoring.overlap import ahead
+from semisynth.scoring.parts import PartWriter, place
+from semisynth.scoring.pieces import Decoded, Piece, Raw
+
+
+class Scorer:
+    """A model with the options that decide a row; SemisynthError where the model can't serve them."""
+
+    def __init__(self, model: DetectorModel, options: JobOptions) -> None:
+        self.model, self.options = model, options
+        self._names = model.suite.names if options.every_detector else (options.detector,)
+        if options.detector not in model.suite.names:
+            model.suite.scores(model.judge(model.references.images[:1]), [options.detector])  # says what is known
+        least = least_alpha(len(model.suite.calibration[options.detector]))
+        if options.alpha < least:
+            raise SemisynthError(
+                f"alpha {options.alpha:g} is too small for {len(model.suite.calibration[options.detector])} "
+                f"calibration images, expected {least:.2g} or more"
+            )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns of the output."""
+        fields = [
+            ("id", pa.string()),
+            ("score", pa.float64()),
+            ("p_value", pa.float64()),
+            ("is_anomaly", pa.bool_()),
+            ("predicted_label", pa.string()),
+            ("confidence", pa.float32()),
+        ]
+        if self.options.every_detector:
+            fields += [(f"score_{name}", pa.float64()) for name in self._names]
+        return pa.schema(fields)
+
+    def score(self, ids: Sequence[str], images: NDArray[np.uint8]) -> pa.Table:
+        """One row an image uint8 (n, side, side). Without classes, label and confidence are null."""
+        if not len(ids):
+            return self.schema.empty_table()
+        judged = self.model.judge(images)
+        scores = self.model.suite.scores(judged, self._names)
+        score = scores[self.options.detector]
+        p_values = self.model.suite.p_values(self.options.detector, score)
+        known = judged.class_count > 0
+        columns = [
+            pa.array(ids, pa.string()),
+            pa.array(score),
+            pa.array(p_values),
+            pa.array(p_values <= self.options.alpha),
+            pa.array(np.array(self.model.class_names, object)[judged.likeliest] if known else [None] * len(ids)),
+            pa.array(judged.confidence if known else [None] * len(ids), pa.float32()),
+        ]
+        if self.options.every_detector:
+            columns += [pa.array(scores[name]) for name in self._names]
+        arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
+        return pa.Table.from_arrays(arrays, schema=self.schema)
+
+
+def load_scorer(task: Task) -> Scorer:
+    """Load the task's model; SemisynthError where it is no longer the one that the job began with."""
+    received = digest_of(task.model)
+    if received != task.digest:
+        raise SemisynthError(f"{task.model}: model {task.digest} expected, received {received}")
+    return Scorer(load_detector(task.model), task.options)
+
+
+def score_pieces(
+    scorer: Scorer, task: Task, pieces: Iterable[Piece], on_rows: Callable[[int], None] = lambda count: None
+) -> None:
+    """Write the part of every piece. Reading, decoding, scoring and writing overlap, each in a thread of its own.
+
+    `on_rows` is told how many rows were finished. With `strict`, SemisynthError names the first bad row.
+    """
+    side, options = scorer.model.side, task.options
+    reader = Reader(options.columns, side, BATCH_SIZE)
+    read = ahead(reader.read(pieces))
+    decoded = ahead(_decoded(read, side, options.strict))
+    scored = ahead(_scored(decoded, scorer))
+    with contextlib.ExitStack() as stack:
+        part: PartWriter | None = None
+        for piece, done in scored:
+            if part is None:
+                writer = PartWriter(task.out, piece, scorer.schema, options.format, options.explain)
+                part = stack.enter_context(writer.opened())
+            if done is None:  # the piece ends: what befalls the next one can't harm its part
+                stack.close()
+                part = None
+            else:
+                part.add(*done)
+                on_rows(len(done[0].bad) + len(done[1]))
+
+
+def _decoded(
+    read: Iterator[tuple[Piece, Raw | None]], side: int, strict: bool
+) -> Iterator[tuple[Piece, Decoded | None]]:
+    for piece, raw in read:
+        if raw is None:
+            yield piece, None
+            continue
+        rows = decode(raw, side)
+        if strict and rows.bad:
+            file, row = place(piece, rows.bad[0][0])
+            raise SemisynthError(f"{file}: row {row}: {rows.bad[0][1]}")
+        yield piece, rows
+
+
+def _scored(
+    decoded: Iterator[tuple[Piece, Decoded | None]], scorer: Scorer
+) -> Iterator[tuple[Piece, tuple[Decoded, pa.Table] | None]]:
+    for piece, rows in decoded:
+        yield piece, None if rows is None else (rows, scorer.score(rows.ids, rows.images))

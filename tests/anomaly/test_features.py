@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDetector
+from semisynth.anomaly.judged import Judged
+
+
+def judged(features, labels=None, classes=2):
+    features = np.asarray(features, np.float32)
+    logits = None if labels is None else np.eye(classes, dtype=np.float32)[labels]
+    return Judged(np.zeros((len(features), 4, 4), np.uint8), np.zeros(len(features), np.float32), features, logits)
+
+
+def test_mahalanobis_is_the_squared_distance_in_standard_deviations():
+    random = np.random.default_rng(0)
+    spread = np.array([3.0, 0.5])
+    detector = MahalanobisDetector().fit(judged(random.normal(0, 1, (20_000, 2)) * spread))
+    scores = detector.score_samples(judged([[0, 0], [6, 0], [0, 1]]))
+    assert scores == pytest.approx([0, 4, 4], abs=0.15)
+
+
+def test_mahalanobis_takes_the_nearest_class_by_its_own_covariance():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 5000)
+    wide = np.where(labels[:, None] == 0, 4.0, 0.5)
+    features = random.normal(0, 1, (10_000, 2)) * wide + 20 * labels[:, None]
+    detector = MahalanobisDetector().fit(judged(features, labels))
+    scores = detector.score_samples(judged([[4, 0], [20, 21]]))  # one and two standard deviations
+    assert scores == pytest.approx([1, 4], abs=0.3)
+
+
+def test_a_class_without_images_is_left_out():
+    features = np.random.default_rng(0).normal(0, 1, (50, 2))
+    detector = MahalanobisDetector().fit(judged(features, np.zeros(50, int), classes=3))
+    assert detector.arrays["means"].shape == (1, 2)
+    tiny = MahalanobisDetector().fit(judged(features[:4], np.arange(4) % 2))  # too few of each: one class
+    assert tiny.arrays["means"].shape == (1, 2)
+
+
+def test_neighbours_count_by_direction():
+    detector = NearestNeighboursDetector(neighbours=2).fit(judged([[1, 0], [0, 1], [0, 5]]))
+    scores = detector.score_samples(judged([[0, 9], [3, 0], [-1, 0]]))
+    # To (0, 1) there are two neighbours at distance 0; to (1, 0) and (-1, 0) the second stands at a right angle.
+    assert scores == pytest.approx([0, np.sqrt(2), np.sqrt(2)], abs=1e-3)
+
+
+def test_only_so_many_references_are_kept_and_the_nearest_is_named():
+    features = np.random.default_rng(0).normal(0, 1, (100, 4))
+    detector = NearestNeighboursDetector(references=10, random_state=3).fit(judged(features))
+    chosen = detector.arrays["chosen"]
+    assert len(chosen) == len(detector.arrays["references"]) == 10
+    assert detector.nearest(judged(features[chosen])).tolist() == list(range(10))
+
+
+def test_fewer_references_than_neighbours_are_no_error():
+    detector = NearestNeighboursDetector(neighbours=5).fit(judged([[1, 0], [0, 1]]))
+    assert detector.score_samples(judged([[1, 0]])) == pytest.approx([np.sqrt(2)], abs=1e-3)

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from scipy.stats import kstest
+
+from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.metrics import auroc
+from semisynth.anomaly.suite import DETECTORS, ENSEMBLE, NAMES, fit_suite, from_arrays
+from semisynth.errors import SemisynthError
+
+
+@pytest.fixture(scope="module")
+def suite(normal):
+    generated = normal(9, 60).images
+    return fit_suite(normal(0), normal(1), normal(2, 4999), generated=generated, references=100, random_state=0)
+
+
+def without_classes(judged):
+    return Judged(judged.images, judged.realness, judged.features)
+
+
+def test_all_detectors_and_the_ensemble_are_there(suite):
+    assert suite.names == NAMES == (ENSEMBLE, *DETECTORS)
+
+
+def test_the_ensemble_ranks_outliers_of_any_kind_on_top(suite, normal, outliers, joined):
+    odd_pixels, odd_features = outliers(3), normal(4, 40)
+    strange = Judged(odd_pixels.images, odd_features.realness, odd_features.features, odd_features.classes)
+    other = Judged(odd_features.images, odd_pixels.realness, odd_pixels.features, odd_pixels.classes)
+    for anomalies in (strange, other):
+        scores = suite.scores(joined(normal(5, 200), anomalies), [ENSEMBLE])[ENSEMBLE]
+        assert auroc(np.arange(240) >= 200, scores) > 0.99
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_p_values_of_normal_images_are_uniform(suite, normal, name):
+    fresh = normal(6, 1000)
+    values = suite.p_values(name, suite.scores(fresh, [name])[name])
+    assert kstest(values, "uniform").pvalue > 0.001
+    assert np.mean(values <= 0.05) == pytest.approx(0.05, abs=0.03)
+
+
+def test_arrays_hold_everything(suite, normal):
+    loaded = from_arrays(suite.arrays())
+    assert loaded.names == suite.names
+    some = normal(7, 50)
+    expected = suite.scores(some, NAMES)
+    for name, scores in loaded.scores(some, NAMES).items():
+        np.testing.assert_array_equal(scores, expected[name])
+        np.testing.assert_array_equal(loaded.p_values(name, scores), suite.p_values(name, scores))
+
+
+def test_equal_random_states_give_equal_arrays(suite, normal):
+    generated = normal(9, 60).images
+    again = fit_suite(normal(0), normal(1), normal(2, 4999), generated=generated, references=100, random_state=0)
+    for name, array in again.arrays().items():
+        np.testing.assert_array_equal(array, suite.arrays()[name], err_msg=name)
+
+
+def test_a_discriminator_without_classes_has_fewer_detectors(normal, outliers, joined):
+    suite = fit_suite(*(without_classes(normal(seed)) for seed in range(3)), references=50)
+    assert set(NAMES) - set(suite.names) == {"class_logsumexp", "confidence", "reconstruction"}
+    scores = suite.scores(without_classes(joined(normal(5, 200), outliers(3))), [ENSEMBLE])[ENSEMBLE]
+    assert auroc(np.arange(240) >= 200, scores) > 0.99
+
+
+def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
+    ran = []
+    for name, kind in DETECTORS.items():
+        plain = kind.score_samples
+        spy = lambda self, judged, plain=plain, name=name: ran.append(name) or plain(self, judged)  # noqa: E731
+        monkeypatch.setattr(kind, "score_samples", spy)
+    suite.scores(normal(1, 5), ["pca", ENSEMBLE])
+    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "reconstruction"]
+
+
+def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
+    with pytest.raises(SemisynthError, match="no detector `ensembel`; did you mean `ensemble`"):
+        suite.scores(normal(1, 5), ["ensembel"])

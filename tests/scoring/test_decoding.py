@@ -1,0 +1,115 @@
+import struct
+import zlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from semisynth.scoring.decoding import LARGEST_ENCODED, decode
+from semisynth.scoring.pieces import Raw
+
+GREY = np.arange(256, dtype=np.uint8).reshape(16, 16)
+NOISE = np.random.default_rng(0).integers(0, 256, (16, 16), np.uint8)
+
+
+def decoded(cells, ids=None, first=0):
+    return decode(Raw(first, ids or [str(row) for row in range(len(cells))], cells), 16)
+
+
+def bomb(width, height):
+    """A PNG whose header promises a picture of this size."""
+    header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    body = b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + body
+
+
+def test_png_keeps_every_grey_level(encoded):
+    rows = decoded(pa.array([encoded(GREY), encoded(255 - GREY)]), first=10)
+    np.testing.assert_array_equal(rows.images, [GREY, 255 - GREY])
+    assert (rows.ids, rows.rows.tolist(), rows.bad) == (["0", "1"], [10, 11], [])
+
+
+def test_jpeg_and_colour_become_grey(encoded):
+    colour = np.repeat(GREY[..., None], 3, axis=2)
+    rows = decoded(pa.array([encoded(GREY, "JPEG"), encoded(colour)], pa.large_binary()))
+    assert np.abs(rows.images[0].astype(int) - GREY).max() < 20
+    np.testing.assert_array_equal(rows.images[1], GREY)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda png: None, "null"),
+        (lambda png: b"", "undecodable: expected PNG or JPEG"),
+        (lambda png: b"not an image", "undecodable: expected PNG or JPEG"),
+        (lambda png: png(NOISE)[:200], "undecodable: expected PNG or JPEG"),
+        (lambda png: png(GREY, "BMP"), "undecodable: expected PNG or JPEG"),
+        (lambda png: png(GREY[:12]), "wrong size: 16x12, expected 16x16"),
+        (lambda png: png(GREY.astype(np.uint16) * 256), "wrong dtype: mode I;16, expected 8 bits a channel"),
+        (lambda png: png(np.zeros((16, 16, 4), np.uint8)), "transparency: mode RGBA, expected an opaque image"),
+        (lambda png: bomb(5000, 5000), "wrong size: 5000x5000, expected 16x16"),
+        (lambda png: bomb(12_000, 12_000), "wrong size: a decompression bomb"),
+        (lambda png: bomb(60_000, 60_000), "wrong size: a decompression bomb"),
+        (lambda png: bytes(LARGEST_ENCODED + 1), f"too large: {LARGEST_ENCODED + 1} bytes encoded, the limit is"),
+    ],
+)
+def test_an_image_that_cannot_be_taken_has_a_reason(encoded, make, reason, monkeypatch):
+    cells = pa.array([encoded(GREY), make(encoded), encoded(GREY)], pa.binary())
+    monkeypatch.setattr(Image.Image, "load", _bounded(Image.Image.load))
+    rows = decoded(cells, first=5)
+    assert rows.rows.tolist() == [5, 7]
+    assert len(rows.images) == 2
+    ((row, why),) = rows.bad
+    assert row == 6
+    assert why.startswith(reason)
+
+
+def _bounded(load):
+    def watched(image):
+        assert image.size == (16, 16), "unpacked before its size was checked"
+        return load(image)
+
+    return watched
+
+
+def test_lists_of_pixels():
+    cells = pa.array([GREY.reshape(-1).tolist(), None, [1, 2], [0] * 255 + [None]], pa.list_(pa.uint8()))
+    rows = decoded(cells)
+    np.testing.assert_array_equal(rows.images, [GREY])
+    assert rows.bad == [(1, "null"), (2, "wrong size: 2 pixels, expected 256"), (3, "null pixel")]
+
+
+def test_lists_of_fixed_size_in_the_middle_of_a_column():
+    images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), np.uint8)
+    cells = pa.FixedSizeListArray.from_arrays(pa.array(images.reshape(-1)), 256)
+    np.testing.assert_array_equal(decoded(cells.slice(2, 3)).images, images[2:5])
+    holed = pa.array([row.reshape(-1).tolist() if at != 1 else None for at, row in enumerate(images)], cells.type)
+    rows = decoded(holed)
+    np.testing.assert_array_equal(rows.images, images[[0, 2, 3, 4, 5]])
+    assert rows.bad == [(1, "null")]
+
+
+def test_lists_of_another_type_are_refused_row_by_row():
+    values = [[0.5] * 256, [float("nan")] + [0.0] * 255]
+    rows = decoded(pa.array(values, pa.list_(pa.float32())))
+    assert rows.bad == [(0, "wrong dtype: float, expected uint8"), (1, "NaN")]
+    assert rows.images.shape == (0, 16, 16)
+
+
+def test_arrays_of_another_type_are_refused_row_by_row():
+    cells = np.zeros((2, 16, 16), np.float32)
+    cells[1, 3, 3] = np.nan
+    assert decoded(cells).bad == [(0, "wrong dtype: float32, expected uint8"), (1, "NaN")]
+    assert decoded(np.zeros((1, 16, 16), np.int64)).bad == [(0, "wrong dtype: int64, expected uint8")]
+
+
+def test_rows_without_an_id_and_rows_refused_unread():
+    rows = decoded(np.stack([GREY, GREY]), ids=["a", None])
+    assert (rows.ids, rows.bad) == (["a"], [(1, "null id")])
+    refused = decode(Raw(3, ["a", "b"], "wrong size: 5x5, expected 16x16"), 16)
+    assert refused.bad == [(3, "wrong size: 5x5, expected 16x16"), (4, "wrong size: 5x5, expected 16x16")]

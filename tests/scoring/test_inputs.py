@@ -1,0 +1,185 @@
+import gzip
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from semisynth.data.idx import write_idx
+from semisynth.errors import SemisynthError
+from semisynth.scoring.decoding import decode
+from semisynth.scoring.inputs import Reader, survey
+from semisynth.scoring.pieces import Columns
+
+SIDE = 20
+
+
+def everything(paths, rows_per_part=7, columns=None, batch_size=3):
+    """Ids and images of all rows, in order, read piece by piece."""
+    columns = columns or Columns()
+    found = survey([str(path) for path in paths], columns, rows_per_part)
+    ids, images, bad = [], [], []
+    for _, raw in Reader(columns, SIDE, batch_size).read(found.pieces):
+        if raw is None:  # the end of a piece
+            continue
+        assert len(raw.ids) <= batch_size
+        rows = decode(raw, SIDE)
+        ids += rows.ids
+        images.append(rows.images)
+        bad += rows.bad
+    return found, ids, np.concatenate(images), bad
+
+
+def save_folder(folder, images, encoded):
+    folder.mkdir()
+    for row, image in enumerate(images):
+        (folder / f"{row:02d}.png").write_bytes(encoded(image))
+    return folder
+
+
+@pytest.mark.parametrize("form", ["png", "lists", "npz", "packed npz", "idx", "packed idx", "folder", "pictures"])
+def test_every_form_of_input_gives_the_same_images(form, tmp_path, noise, encoded, write_parquet):
+    images = noise(0, 17)
+    path = tmp_path / "x"
+    if form in ("png", "lists"):
+        path = write_parquet(path.with_suffix(".parquet"), images, lists=form == "lists", group=5)
+    elif form.endswith("npz"):
+        path = path.with_suffix(".npz")
+        (np.savez if form == "npz" else np.savez_compressed)(path, images=images)
+    elif form.endswith("idx"):
+        path = tmp_path / ("x-idx3-ubyte" + (".gz" if "packed" in form else ""))
+        write_idx(path, images)
+    else:
+        save_folder(path, images, encoded)
+        path = path if form == "folder" else path / "*.png"
+    found, ids, read, bad = everything([path])
+    np.testing.assert_array_equal(read, images)
+    assert (len(set(ids)), bad, found.rows) == (17, [], 17)
+    assert [piece.index for piece in found.pieces] == list(range(len(found.pieces)))
+    assert sum(one["rows"] for one in found.inputs) == 17
+
+
+def test_ids_come_from_the_file_where_it_has_any(tmp_path, noise, write_parquet):
+    names = [f"n{row}" for row in range(8)]
+    np.savez(tmp_path / "x.npz", images=noise(0, 8), ids=np.array(names))
+    assert everything([tmp_path / "x.npz"])[1] == names
+    assert everything([write_parquet(tmp_path / "a.parquet", noise(0, 8), range(8))])[1] == list("01234567")
+    path = write_parquet(tmp_path / "b.parquet", noise(0, 2))
+    assert everything([path])[1] == [f"{path}#0", f"{path}#1"]
+
+
+def test_row_groups_stay_whole_and_small_ones_share_a_part(tmp_path, noise, write_parquet):
+    path = write_parquet(tmp_path / "x.parquet", noise(0, 17), group=3)
+    found = survey([path], Columns(), 7)
+    assert [piece.rows for piece in found.pieces] == [6, 6, 5]
+    assert [piece.groups for piece in found.pieces] == [(0, 1), (2, 3), (4, 5)]
+    assert [piece.rows for piece in survey([path], Columns(), 2).pieces] == [3, 3, 3, 3, 3, 2]
+
+
+def test_encoded_images_may_stand_in_a_structure(tmp_path, noise, encoded):
+    images = noise(0, 3)
+    cells = [{"bytes": encoded(image), "path": None} for image in images]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(cells, kind)}), tmp_path / "x.parquet")
+    np.testing.assert_array_equal(everything([tmp_path / "x.parquet"])[2], images)
+
+
+def test_images_of_another_size_are_refused_without_being_read(tmp_path):
+    with (tmp_path / "x.npz").open("wb") as stream:
+        np.savez(stream, images=np.zeros((4, 5, 9), np.uint8))
+    assert everything([tmp_path / "x.npz"])[3] == [(row, "wrong size: 9x5, expected 20x20") for row in range(4)]
+
+
+def test_files_that_are_no_images_are_not_passed_over(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 2), encoded)
+    (folder / "notes.txt").write_text("no image")
+    (folder / ".hidden").write_text("no image")
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.jpg").write_bytes(encoded(noise(1, 1)[0], "JPEG"))
+    _, ids, _, bad = everything([folder])
+    assert ids == [f"{folder}/00.png", f"{folder}/01.png", f"{folder}/sub/a.jpg"]
+    assert bad == [(2, "undecodable: expected PNG or JPEG")]
+
+
+def test_nothing_is_read_twice(tmp_path, noise, write_parquet):
+    path = write_parquet(tmp_path / "x.parquet", noise(0, 3))
+    assert survey([path, str(tmp_path / "*.parquet"), path], Columns(), 7).rows == 3
+
+
+def half(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("no", lambda path: None, r"no: no such file or folder"),
+        ("x.bin", lambda path: path.write_bytes(b"abcdef"), r"expected Parquet, NPZ, IDX, PNG or JPEG, received"),
+        ("x.parquet", lambda path: path.write_bytes(b"PAR1 and more"), r"x\.parquet: not a whole Parquet file"),
+        ("x.npz", lambda path: path.write_bytes(b"PK and more"), r"x\.npz: not a whole file"),
+        ("x.npz", lambda path: np.savez(path, pictures=[1]), r"array `images` is missing, found pictures"),
+        ("x.npz", lambda path: np.savez(path, images=np.array([{}])), r"`images` holds pickled objects"),
+        ("x.npz", lambda path: np.savez(path, images=np.zeros(3)), r"shape \(n, height, width\) expected"),
+        (
+            "x.npz",
+            lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.uint8), ids=["a"]),
+            r"`ids` must be 2 strings or integers",
+        ),
+        ("x.idx", lambda path: path.write_bytes(bytes(20)), r"expected magic number 2051|2051 .*expected"),
+        ("x.gz", lambda path: path.write_bytes(gzip.compress(b"short")), r"x\.gz: not a whole file"),
+        ("f", lambda path: path.mkdir(), r"f: expected images to score, found no rows"),
+        (
+            "x.parquet",
+            lambda path: pq.write_table(pa.table({"picture": [b""]}), path),
+            r"x\.parquet: column `image` is missing, found picture",
+        ),
+        (
+            "x.parquet",
+            lambda path: pq.write_table(pa.table({"image": ["text"]}), path),
+            r"`image` must hold PNG or JPEG bytes or lists of uint8, received string",
+        ),
+        (
+            "x.parquet",
+            lambda path: pq.write_table(pa.table({"image": [b""], "id": [0.5]}), path),
+            r"`id` must hold strings or integers, received double",
+        ),
+    ],
+)
+def test_what_is_no_input_is_named_before_anything_is_read(name, make, message, tmp_path):
+    make(tmp_path / name)
+    with pytest.raises(SemisynthError, match=message):
+        survey([str(tmp_path / name)], Columns(), 7)
+
+
+def test_a_missing_column_of_ids_is_an_error_only_where_it_was_asked_for(tmp_path, noise, write_parquet):
+    path = write_parquet(tmp_path / "x.parquet", noise(0, 3))
+    with pytest.raises(SemisynthError, match="column `key` is missing, found image"):
+        survey([path], Columns(id="key"), 7)
+    np.savez(tmp_path / "x.npz", images=noise(0, 3))
+    with pytest.raises(SemisynthError, match="has no array `ids`"):
+        survey([str(tmp_path / "x.npz")], Columns(id="key"), 7)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "x-idx3-ubyte.gz", "x-idx3-ubyte"])
+def test_a_file_that_ends_too_early_is_named(name, tmp_path, noise):
+    path = tmp_path / name
+    if name == "x.npz":
+        np.savez_compressed(path, images=noise(0, 40))
+        content = bytearray(path.read_bytes())
+        content[2000:2100] = bytes(100)
+        path.write_bytes(content)
+    else:
+        write_idx(path, noise(0, 40))
+        half(path)
+    with pytest.raises(SemisynthError, match=f"{name}: "):
+        everything([path])
+
+
+def test_a_damaged_row_group_is_named(tmp_path, noise, write_parquet):
+    path = write_parquet(tmp_path / "x.parquet", noise(0, 40), group=10)
+    with (tmp_path / "x.parquet").open("r+b") as stream:
+        stream.seek(4)  # the first page's header
+        stream.write(b"\xff" * 40)
+    with pytest.raises(SemisynthError, match=r"x\.parquet: damaged near row"):
+        everything([path])

@@ -1,0 +1,287 @@
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import kstest
+
+from semisynth.errors import SemisynthError
+from semisynth.scoring.folder import locked
+from semisynth.scoring.job import run_job
+from semisynth.scoring.options import JobOptions
+from semisynth.scoring.parts import TableWriter
+from semisynth.scoring.pieces import Columns
+
+COLUMNS = ["id", "score", "p_value", "is_anomaly", "predicted_label", "confidence"]
+OPTIONS = JobOptions(alpha=0.02, rows_per_part=100)
+
+
+@pytest.fixture
+def planted(tmp_path, rings, noise, write_parquet):
+    """A Parquet file of 300 rings and 20 images of noise after them, in row groups of 80."""
+    images = np.concatenate([rings(3, 300), noise(4, 20)])
+    return write_parquet(tmp_path / "in" / "x.parquet", images, [f"i{row:03d}" for row in range(320)], group=80)
+
+
+@pytest.fixture
+def run(folder, tmp_path):
+    """Runs a job on the session's detector; returns its summary."""
+
+    def start(*named, out="out", options=OPTIONS, **more):
+        return run_job([str(name) for name in named], folder, tmp_path / out, options, **more)
+
+    return start
+
+
+def table(out, format="parquet"):
+    read = pd.read_parquet if format == "parquet" else pd.read_csv
+    return pd.concat([read(path) for path in sorted((out / "parts").iterdir())], ignore_index=True)
+
+
+def part_names(out):
+    return sorted(path.name for path in (out / "parts").iterdir())
+
+
+def contents(out):
+    """Every file of the output, by name."""
+    paths = [path for path in sorted(out.rglob("*")) if path.is_file()]
+    return {path.relative_to(out).as_posix(): path.read_bytes() for path in paths}
+
+
+def test_a_row_per_image_in_parts(run, planted, tmp_path):
+    summary = run(planted)
+    rows = table(tmp_path / "out")
+    assert list(rows.columns) == COLUMNS
+    assert rows["id"].tolist() == [f"i{row:03d}" for row in range(320)]
+    assert (summary["rows"], summary["parts"], summary["quarantined"]) == (320, 4, {})
+    assert part_names(tmp_path / "out") == [f"part-{index:06d}.parquet" for index in range(4)]
+    assert set(rows["predicted_label"]) <= {"ring", "disc"}
+    assert rows["confidence"].between(0.5, 1).all()
+    assert not (tmp_path / "out" / "quarantine.parquet").exists()
+
+
+def test_noise_is_found_and_normal_images_are_not(run, planted, tmp_path):
+    summary = run(planted)
+    rows = table(tmp_path / "out")
+    assert rows["is_anomaly"][300:].all()
+    assert rows["is_anomaly"][:300].mean() < 0.06
+    assert rows["is_anomaly"].sum() == summary["anomalies"]
+    assert rows["score"][300:].min() > rows["score"][:300].median()
+    assert (rows["is_anomaly"] == (rows["p_value"] <= 0.02)).all()
+    assert len(np.unique(rows["score"])) > 310
+
+
+def test_p_values_of_normal_images_are_uniform(run, rings, tmp_path):
+    np.savez(tmp_path / "x.npz", images=rings(11, 500))
+    run(tmp_path / "x.npz")
+    assert kstest(table(tmp_path / "out")["p_value"], "uniform").pvalue > 0.001
+
+
+def test_scores_are_those_of_the_model_whatever_the_parts(run, model, planted, tmp_path, rings, noise):
+    images = np.concatenate([rings(3, 300), noise(4, 20)])
+    expected = model.suite.scores(model.judge(images), ["ensemble"])["ensemble"]
+    run(planted)
+    run(planted, out="one", options=replace(OPTIONS, rows_per_part=10_000))
+    for out in ("out", "one"):
+        np.testing.assert_allclose(table(tmp_path / out)["score"], expected, rtol=1e-4)
+
+
+def test_csv_holds_the_same_rows(run, planted, tmp_path):
+    run(planted)
+    run(planted, out="csv", options=replace(OPTIONS, format="csv"))
+    expected = table(tmp_path / "out")
+    pd.testing.assert_frame_equal(table(tmp_path / "csv", "csv"), expected, check_dtype=False, rtol=1e-6)
+
+
+def test_another_detector_and_every_detectors_column(run, planted, model, tmp_path):
+    run(planted, options=replace(OPTIONS, every_detector=True))
+    rows = table(tmp_path / "out")
+    assert list(rows.columns) == [*COLUMNS, *(f"score_{name}" for name in model.suite.names)]
+    run(planted, out="pca", options=replace(OPTIONS, detector="pca"))
+    np.testing.assert_allclose(table(tmp_path / "pca")["score"], rows["score_pca"], rtol=1e-6)
+    assert not np.allclose(rows["score_pca"], rows["score"])
+
+
+def test_alpha_is_chosen_when_scoring(run, planted, tmp_path):
+    run(planted, options=replace(OPTIONS, alpha=0.5))
+    assert table(tmp_path / "out")["is_anomaly"][:300].mean() == pytest.approx(0.5, abs=0.15)
+    with pytest.raises(
+        SemisynthError, match=r"alpha 0.001 is too small for 300 calibration images, expected 0.00"
+    ):
+        run(planted, out="small", options=replace(OPTIONS, alpha=0.001))
+
+
+def test_a_finished_job_is_not_done_again(run, planted, tmp_path):
+    first = run(planted)
+    before = contents(tmp_path / "out")
+    again = run(planted, engine=lambda *arguments: pytest.fail("scored again"))
+    assert contents(tmp_path / "out") == before
+    assert (again["resumed"], again["rows"]) == (320, first["rows"])
+
+
+def test_missing_parts_alone_are_made_again(run, planted, tmp_path):
+    run(planted)
+    before = contents(tmp_path / "out")
+    kept = tmp_path / "out" / "parts" / "part-000001.parquet"
+    touched = kept.stat().st_mtime_ns
+    (tmp_path / "out" / "parts" / "part-000002.parquet").unlink()
+    (tmp_path / "out" / "parts" / ".part-000002.parquet.abc.part").write_bytes(b"half")
+    assert run(planted)["resumed"] == 240
+    assert contents(tmp_path / "out") == before
+    assert kept.stat().st_mtime_ns == touched
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"alpha": 0.5}, r"`options\.alpha` is 0\.02 there, 0\.5 here"),
+        ({"detector": "pca"}, r'`options\.detector` is "ensemble" there, "pca" here'),
+        ({"format": "csv"}, r"`options\.format`"),
+        ({"explain": 3}, r"`options\.explain`"),
+    ],
+)
+def test_other_options_are_refused_not_mixed(run, planted, tmp_path, change, message):
+    run(planted)
+    before = contents(tmp_path / "out")
+    with pytest.raises(SemisynthError, match=message):
+        run(planted, options=replace(OPTIONS, **change))
+    assert contents(tmp_path / "out") == before
+
+
+def test_another_model_or_input_is_refused(run, planted, model, tmp_path, rings):
+    run(planted)
+    other = replace(model, class_names=("one", "two"))
+    other.save(tmp_path / "other")
+    with pytest.raises(SemisynthError, match="`model_sha256`"):
+        run_job([planted], tmp_path / "other", tmp_path / "out", OPTIONS)
+    pq.write_table(pq.read_table(planted).slice(1), planted)
+    with pytest.raises(SemisynthError, match=r"`inputs\[0\].rows` is 320 there, 319 here"):
+        run(planted)
+
+
+def test_a_folder_of_other_files_is_refused(run, planted, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.tex").write_text("precious")
+    with pytest.raises(SemisynthError, match=r"expected a new folder or one of an earlier job, found thesis\.tex"):
+        run(planted)
+
+
+def test_a_second_job_on_the_folder_is_refused(run, planted, tmp_path):
+    with locked(tmp_path / "out"), pytest.raises(SemisynthError, match="another job is writing here"):
+        run(planted)
+    run(planted)
+
+
+def test_bad_rows_are_quarantined_and_the_rest_is_scored(run, rings, encoded, tmp_path):
+    images = [encoded(image) for image in rings(5, 250)]
+    images[7], images[120], images[121] = None, b"junk", encoded(np.zeros((9, 9), np.uint8))
+    names = [f"i{row}" for row in range(250)]
+    pq.write_table(pa.table({"image": images, "id": names}), tmp_path / "x.parquet", row_group_size=100)
+    floats = np.zeros((2, 20, 20), np.float32)
+    floats[1, 0, 0] = np.nan
+    np.savez(tmp_path / "y.npz", images=floats)
+    summary = run(tmp_path / "x.parquet", tmp_path / "y.npz")
+    assert summary["quarantined"] == {"NaN": 1, "null": 1, "undecodable": 1, "wrong dtype": 1, "wrong size": 1}
+    assert summary["rows"] == 247
+    bad = pd.read_parquet(tmp_path / "out" / "quarantine.parquet")
+    one, two = str(tmp_path / "x.parquet"), str(tmp_path / "y.npz")
+    assert list(zip(bad["file"], bad["row"], bad["reason"], strict=True)) == [
+        (one, 7, "null"),
+        (one, 120, "undecodable: expected PNG or JPEG"),
+        (one, 121, "wrong size: 9x9, expected 20x20"),
+        (two, 0, "wrong dtype: float32, expected uint8"),
+        (two, 1, "NaN"),
+    ]
+    rest = [name for row, name in enumerate(names) if row not in (7, 120, 121)]
+    assert table(tmp_path / "out")["id"].tolist() == rest
+    before = contents(tmp_path / "out")
+    assert run(tmp_path / "x.parquet", tmp_path / "y.npz")["quarantined"] == summary["quarantined"]
+    assert contents(tmp_path / "out") == before
+
+
+def test_strict_ends_at_the_first_bad_row(run, rings, encoded, tmp_path):
+    images = [encoded(image) for image in rings(5, 250)]
+    images[130] = b"junk"
+    pq.write_table(pa.table({"image": images}), tmp_path / "x.parquet", row_group_size=100)
+    with pytest.raises(SemisynthError, match=r"x\.parquet: row 130: undecodable"):
+        run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
+    assert part_names(tmp_path / "out") == ["part-000000.parquet"]
+    assert run(tmp_path / "x.parquet")["quarantined"] == {"undecodable": 1}  # without it, the job goes on
+
+
+@pytest.mark.parametrize("ids", [["a"] * 40, None])
+def test_duplicate_ids_and_a_missing_column_fail_before_anything_is_written(
+    run, rings, write_parquet, tmp_path, ids
+):
+    path = write_parquet(tmp_path / "x.parquet", rings(0, 40), ids)
+    options = OPTIONS if ids else replace(OPTIONS, columns=Columns(image="picture"))
+    with pytest.raises(SemisynthError, match="several rows: a" if ids else "column `picture` is missing"):
+        run(path, options=options)
+    assert not (tmp_path / "out" / "parts").exists()
+    assert not (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_a_full_disk_is_named_and_finished_parts_stay(run, planted, tmp_path, monkeypatch):
+    whole, calls = TableWriter.close, []
+
+    def full(self):
+        calls.append(self)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(self)
+
+    monkeypatch.setattr(TableWriter, "close", full)
+    with pytest.raises(SemisynthError, match="out: no space left on the disk; finished parts are kept"):
+        run(planted)
+    assert part_names(tmp_path / "out") == ["part-000000.parquet", "part-000001.parquet"]
+    monkeypatch.setattr(TableWriter, "close", whole)
+    assert run(planted)["rows"] == 320
+
+
+def test_the_manifest_says_what_was_run(run, planted, folder, tmp_path):
+    run(planted)
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["options"]["alpha"] == 0.02
+    assert "strict" not in manifest["options"]
+    assert manifest["inputs"][0]["rows"] == 320
+    assert len(manifest["inputs"][0]["sha256"]) == len(manifest["model_sha256"]) == 64
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from semisynth.scoring import job, model, parts
+from semisynth.scoring.options import JobOptions
+
+model.BATCH_SIZE = 100
+write = parts.TableWriter.add
+parts.TableWriter.add = lambda self, table: (time.sleep(0.15), write(self, table))[1]
+job.run_job([sys.argv[1]], Path(sys.argv[2]), Path(sys.argv[3]), JobOptions(alpha=0.02, rows_per_part=10))
+"""
+
+
+def test_a_killed_job_goes_on_and_ends_with_the_same_output(run, rings, noise, write_parquet, folder, tmp_path):
+    images = np.concatenate([rings(3, 115), noise(4, 5)])
+    path = write_parquet(tmp_path / "x.parquet", images, range(120), group=10)
+    options = replace(OPTIONS, rows_per_part=10)
+    run(path, out="whole", options=options)
+    out = tmp_path / "killed"
+    command = [sys.executable, "-c", SLOW, path, str(folder), str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((out / "parts").glob("part-*"))) < 4 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert 4 <= len(list((out / "parts").glob("part-*"))) < 12
+    assert run(path, out="killed", options=options)["resumed"] >= 40
+    assert contents(out) == contents(tmp_path / "whole")

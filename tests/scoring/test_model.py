@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from semisynth.anomaly.metrics import auroc
+from semisynth.anomaly.suite import NAMES
+from semisynth.errors import SemisynthError
+from semisynth.scoring.fitting import fit_detector_model
+from semisynth.scoring.model import digest_of, load_detector
+from semisynth.synthesizers.model import build_synthesizer
+from semisynth.synthesizers.recipes import recipe_by_name
+
+BATCH = 100
+
+
+def test_a_loaded_detector_scores_the_same(model, folder, rings):
+    loaded = load_detector(folder)
+    images = rings(5, 30)
+    assert (loaded.class_names, loaded.side, loaded.precision) == (("ring", "disc"), 20, "float32")
+    expected = model.suite.scores(model.judge(images), NAMES)
+    for name, scores in loaded.suite.scores(loaded.judge(images), NAMES).items():
+        np.testing.assert_array_equal(scores, expected[name], err_msg=name)
+
+
+def test_the_ensemble_finds_noise_among_rings(model, rings, noise):
+    scores = model.suite.scores(model.judge(np.concatenate([rings(6, 200), noise(7, 40)])), ["ensemble"])
+    assert auroc(np.arange(240) >= 200, scores["ensemble"]) > 0.99
+
+
+def test_batches_are_padded_and_their_outputs_are_in_order(model, rings):
+    images = rings(8, BATCH + 3)
+    whole, last = model.judge(images), model.judge(images[-3:])
+    assert len(whole.features) == BATCH + 3
+    np.testing.assert_allclose(whole.features[-3:], last.features, rtol=1e-5, atol=1e-6)
+    assert len(model.judge(images[:0]).realness) == 0
+
+
+def test_references_are_training_images_with_their_ids(model, rings):
+    train = rings(0, 400)
+    rows = [int(name.removeprefix("train#")) for name in model.references.ids]
+    assert len(set(rows)) == 60
+    np.testing.assert_array_equal(model.references.images, train[rows])
+    some = model.references.images[:5]
+    assert model.nearest_ids(model.judge(some)).tolist() == model.references.ids[:5].tolist()
+
+
+def test_restored_images_are_near_normal_ones_and_far_from_noise(model, rings, noise):
+    def error(images):
+        return np.abs(model.restored(model.judge(images)).astype(int) - images).mean()
+
+    assert error(rings(9, 20)) < 15 < error(noise(9, 20))
+
+
+def test_equal_seeds_give_equal_bundles(folder, fit, tmp_path):
+    fit().save(tmp_path / "again")
+    assert digest_of(tmp_path / "again") == digest_of(folder)
+
+
+def test_a_recipe_without_classes_gives_a_detector_without_them(rings):
+    synthesizer = build_synthesizer(recipe_by_name("dcgan"), 20, 2)
+    names = ("ring", "disc")
+    made = fit_detector_model(
+        synthesizer, rings(0, 60), ["a"] * 60, rings(1, 40), names, generated=0, references=20, seed=0
+    )
+    assert not {"class_logsumexp", "confidence"} & set(made.suite.names)
+    assert made.judge(rings(2, 3)).class_count == 0
+
+
+@pytest.mark.parametrize("name", ["discriminator.npz", "detectors.npz", "references.npz"])
+def test_a_damaged_bundle_is_refused(name, model, tmp_path):
+    model.save(tmp_path / "d")
+    with (tmp_path / "d" / name).open("r+b") as stream:
+        stream.seek(200)
+        stream.write(b"\xff\x00\xff")
+    with pytest.raises(SemisynthError, match=rf"{name}: damaged"):
+        load_detector(tmp_path / "d")
+
+
+def test_another_bundle_is_no_detector(tmp_path):
+    build_synthesizer(recipe_by_name("acgan"), 20, 2).save(tmp_path / "s")
+    with pytest.raises(SemisynthError, match="kind `detector` expected, received `synthesizer`"):
+        load_detector(tmp_path / "s")
+    with pytest.raises(SemisynthError, match="no such file"):
+        digest_of(tmp_path / "nothing")

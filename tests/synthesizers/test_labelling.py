@@ -1,0 +1,223 @@
+import functools
+import itertools
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from semisynth.data.imageset import ImageSet
+from semisynth.networks.labeller import labeller
+from semisynth.synthesizers import labelling
+from semisynth.synthesizers.labelling import LabellerModel, Schedule, propagated, train_labeller
+from semisynth.training.determinism import seed_everything
+
+SIDE = 16
+SHORT = Schedule(contrast=4, rounds=2, steps=2)  # two epochs of contrast, then two rounds of one epoch
+
+
+class KilledError(Exception):
+    pass
+
+
+def patterns(each, seed):
+    """Lying bars, standing bars and open squares, here and there: (3 each, 16, 16), and their classes."""
+    random = np.random.default_rng(seed)
+    images, labels = np.zeros((3 * each, SIDE, SIDE), np.uint8), np.arange(3 * each) % 3
+    for image, label in zip(images, labels, strict=True):
+        row, column = random.integers(3, 6, 2)
+        tall, wide = ((3, 9), (9, 3), (8, 8))[label]
+        image[row : row + tall, column : column + wide] = random.integers(180, 256)
+        if label == 2:
+            image[row + 2 : row + 6, column + 2 : column + 6] = 0
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def few():
+    images, labels = patterns(2, 0)
+    return ImageSet(images, labels, ("lying", "standing", "open"), "patterns", 66)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return patterns(20, 1)
+
+
+def train(few, many, schedule=SHORT, **options):
+    settings = {"epochs": 4, "batch_size": 6, "seed": 1} | options
+    return train_labeller(few, many[0], schedule, **settings)
+
+
+@pytest.fixture(scope="module")
+def train_once(few, many):
+    return functools.cache(lambda **options: train(few, many, **options))
+
+
+def assert_same_weights(ours, theirs):
+    for one, other in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def guessed(network, images):
+    signed = images[..., np.newaxis].astype(np.float32) / 127.5 - 1
+    return network(signed, training=False)["classes"].numpy().argmax(axis=1)
+
+
+def test_the_updates_of_a_schedule():
+    assert Schedule(contrast=7, rounds=3, steps=5).total == 22
+    assert Schedule(contrast=0, rounds=1, steps=1).total == 1
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epochs"),
+    [
+        (Schedule(10, 3, 10), 3),  # 40 updates are no three epochs
+        (Schedule(5, 1, 15), 2),  # an epoch would end within the second phase alone
+        (Schedule(20, 4, 5), 4),  # an epoch would hold two rounds
+        (Schedule(2, 1, 1), 5),  # more epochs than updates
+    ],
+)
+def test_epochs_that_do_not_end_with_the_phases_are_refused(few, many, schedule, epochs):
+    with pytest.raises(ValueError, match=f"{epochs} epochs do not end where the phases of Schedule"):
+        train(few, many, schedule, epochs=epochs)
+
+
+def test_the_rate_starts_low_falls_and_starts_again():
+    rate = labelling._Rate(Schedule(contrast=400, rounds=2, steps=100, rate=0.01))
+    values = [float(rate(tf.constant(step))) for step in range(600)]
+    for begin, end in ((0, 400), (400, 600)):
+        phase = values[begin:end]
+        assert phase[0] == pytest.approx(0.01 / 50)
+        assert max(phase) == pytest.approx(0.01, rel=0.15)
+        assert all(one < two for one, two in itertools.pairwise(phase[:40]))
+        assert all(one > two for one, two in itertools.pairwise(phase[60:]))
+        assert phase[-1] == pytest.approx(0.01 * 0.02, rel=0.05)
+    middle = values[200]  # half way: the cosine is 0
+    assert middle == pytest.approx(0.01 * 0.51, rel=1e-4)
+
+
+def test_the_shares_of_the_losses():
+    holder = SimpleNamespace(schedule=Schedule(contrast=10, rounds=2, steps=20, contrast_weight=0.4))
+    shares = {
+        step: [float(v) for v in LabellerModel._shares(holder, tf.constant(step))] for step in (0, 9, 10, 30, 50)
+    }
+    expected = {0: [1, 0], 9: [1, 0], 10: [0.4, 1], 30: [0.2, 1], 50: [0, 1]}
+    for step, pair in expected.items():
+        assert shares[step] == pytest.approx(pair, abs=1e-6)
+
+
+def test_patterns_are_learned_from_two_labels_a_class(few, many):
+    network, history = train(few, many, Schedule(30, 2, 20), epochs=7, batch_size=24, seed=0)
+    images, labels = patterns(20, 2)  # unseen
+    assert np.mean(guessed(network, images) == labels) > 0.9
+    assert np.mean(propagated(network, few, many[0]).argmax(axis=1) == many[1]) > 0.9
+    assert history[2]["contrastive_loss"] < history[0]["contrastive_loss"]
+    assert history[-1]["class_loss"] < history[3]["class_loss"]
+
+
+def test_the_network_returned_is_a_labeller_in_float32(few, many):
+    network, history = train(few, many, precision="bfloat16")
+    assert len(history) == 4
+    assert [w.shape for w in network.weights] == [w.shape for w in labeller(SIDE, 3).weights]
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
+def test_the_same_seed_gives_the_same_weights(few, many, train_once):
+    first, history = train_once()
+    again, again_history = train(few, many)
+    other, _ = train(few, many, seed=2)
+    assert_same_weights(first, again)
+    assert history == again_history
+    kernels = [(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True) if a.ndim > 1]
+    assert all(not np.array_equal(a, b) for a, b in kernels)
+
+
+@pytest.mark.parametrize("call", [1, 2])
+def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_path, monkeypatch, call):
+    """Killed as labels spread for the first, or the second time: the checkpoint before holds targets or none."""
+    straight, history = train_once()
+    calls = []
+
+    def kill(*arguments):
+        calls.append(arguments)
+        if len(calls) == call:
+            raise KilledError
+        return propagated(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(labelling, "propagated", kill)
+        with pytest.raises(KilledError):
+            train(few, many, resume=tmp_path)
+        assert (tmp_path / "state.npz").exists()
+        resumed, resumed_history = train(few, many, resume=tmp_path)
+        assert len(calls) == 2 + 1  # the killed one alone is repeated
+    assert resumed_history == history
+    assert_same_weights(resumed, straight)
+    again, _ = train(few, many, resume=tmp_path)  # a finished training does nothing
+    assert_same_weights(again, straight)
+
+
+@pytest.fixture
+def watched(monkeypatch):
+    """Every model that is trained, and the targets it held whenever labels were about to spread anew."""
+    models, held = [], []
+
+    class Watched(LabellerModel):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            models.append(self)
+
+    def watch(*arguments):
+        held.append((models[-1].targets.numpy().copy(), models[-1].sureness.numpy().copy()))
+        return propagated(*arguments)
+
+    monkeypatch.setattr(labelling, "LabellerModel", Watched)
+    monkeypatch.setattr(labelling, "propagated", watch)
+    return SimpleNamespace(models=models, held=held)
+
+
+def test_targets_are_zero_in_the_first_phase_and_renewed_before_every_round(few, many, watched):
+    _, history = train(few, many)
+    assert len(watched.held) == 2
+    targets, sureness = watched.held[0]
+    assert targets.shape == (60, 3)
+    assert not targets.any()
+    assert not sureness.any()
+    for epoch, logs in enumerate(history):
+        assert (logs["propagated_loss"] > 0) == (logs["certainty"] > 0) == (epoch >= 2)
+    targets, sureness = watched.held[1]
+    np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(sureness, labelling.certainty(targets) ** 2, atol=1e-6)
+    assert not np.array_equal(watched.models[0].targets.numpy(), targets)
+
+
+def test_the_first_phase_leaves_the_class_head_alone(few, many):
+    network, _ = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2)
+    seed_everything(1)
+    fresh = labeller(SIDE, 3)
+    changed = 0
+    for before, after in zip(fresh.trainable_variables, network.trainable_variables, strict=True):
+        if before.shape[-1] == 3:
+            np.testing.assert_allclose(after.numpy(), before.numpy(), atol=1e-6)
+        elif before.ndim > 1:
+            changed += not np.allclose(after.numpy(), before.numpy(), atol=1e-6)
+    assert changed == 7  # four convolutions, the features, and two layers of the projection
+
+
+def test_a_network_without_averages_is_copied_as_it_is(few, many, watched):
+    """Below ten updates no weights are averaged."""
+    network, _ = train(few, many)
+    assert_same_weights(network, watched.models[0].network)
+
+
+def test_weights_are_averaged_over_the_last_steps(few, many, watched):
+    network, _ = train(few, many, Schedule(12, 2, 6), epochs=4)
+    last = watched.models[0].network
+    assert isinstance(network, keras.Model)
+    apart = [np.abs(a.numpy() - b.numpy()).mean() for a, b in zip(network.weights, last.weights, strict=True)]
+    assert apart[0] > 0
+    moved = zip(network.non_trainable_variables, last.non_trainable_variables, strict=True)
+    for mean, now in moved:  # of the normalisation, which keeps averages of its own
+        np.testing.assert_array_equal(mean.numpy(), now.numpy())

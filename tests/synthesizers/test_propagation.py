@@ -1,0 +1,149 @@
+import numpy as np
+import pytest
+
+from semisynth.synthesizers import propagation
+from semisynth.synthesizers.propagation import NEIGHBOURS, certainty, propagate
+
+
+def cluster(centre, count, seed, spread=0.05):
+    """`count` points near the axis `centre` of eight."""
+    points = spread * np.random.default_rng(seed).normal(size=(count, 8))
+    points[:, centre] += 1
+    return points.astype(np.float32)
+
+
+def labels(*values):
+    return np.array(values, np.int64)
+
+
+def chained(count, start):
+    """Points along a quarter circle in the plane of axes `start` and `start + 1`."""
+    angles = np.linspace(0, np.pi / 2, count)
+    points = np.zeros((count, 8), np.float32)
+    points[:, start], points[:, start + 1] = np.cos(angles), np.sin(angles)
+    return points
+
+
+def test_a_label_fills_its_cluster():
+    features = np.concatenate([cluster(0, 40, 1), cluster(1, 25, 2)])
+    received = propagate(features, np.concatenate([cluster(1, 1, 3), cluster(0, 1, 4)]), labels(1, 0), 2)
+    assert received.shape == (65, 2)
+    assert received.dtype == np.float32
+    assert (received[:40, 0] > 0.99).all()
+    assert (received[40:, 1] > 0.99).all()
+
+
+def test_labels_follow_the_manifold_where_the_nearest_label_is_wrong():
+    """Two arcs; the far end of the first lies nearer to the second's label than to its own."""
+    first, second = chained(60, 0), chained(60, 0)
+    second[:, 2] += 0.8  # an arc over the first
+    features = np.concatenate([first, second])
+    received = propagate(features, np.stack([first[0], second[-1]]), labels(0, 1), 2)
+    nearest = features @ np.stack([first[0], second[-1] / np.linalg.norm(second[-1])]).T
+    assert nearest[59].argmax() == 1  # the nearest label errs
+    assert (received.argmax(axis=1) == np.repeat([0, 1], 60)).all()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+def test_probabilities_sum_to_1(classes):
+    random = np.random.default_rng(0)
+    features, known = (random.normal(size=(count, 5)).astype(np.float32) for count in (50, 9))
+    received = propagate(features, known, np.arange(9) % classes, classes)
+    assert received.min() >= 0
+    np.testing.assert_allclose(received.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_length_of_a_feature_vector_does_not_matter():
+    features, known = cluster(0, 30, 1, 0.5), cluster(1, 3, 2, 0.5)
+    lengths = np.random.default_rng(3).uniform(0.1, 10, (30, 1)).astype(np.float32)
+    expected = propagate(features, known, labels(0, 1, 1), 2)
+    np.testing.assert_allclose(propagate(features * lengths, known, labels(0, 1, 1), 2), expected, atol=1e-3)
+
+
+def test_many_labels_of_one_class_do_not_swallow_the_other():
+    """The same cloud between both; thirty labels against one, and yet the middle is split about evenly."""
+    between = np.concatenate([cluster(0, 60, 1, 0.3), cluster(1, 60, 2, 0.3)])
+    known = np.concatenate([cluster(0, 30, 3, 0.3), cluster(1, 1, 4, 0.05)])
+    received = propagate(between, known, labels(*[0] * 30, 1), 2)
+    guessed = received.argmax(axis=1)
+    assert (guessed[:60] == 0).mean() > 0.9
+    assert (guessed[60:] == 1).mean() > 0.9
+
+
+def test_doubled_labels_change_nothing_by_their_number():
+    """On a graph where all are joined to all alike, a class's mass alone counts."""
+    features = np.ones((3, 4), np.float32)
+    received = propagate(features, np.ones((5, 4), np.float32), labels(0, 0, 0, 0, 1), 2)
+    np.testing.assert_allclose(received, 0.5, atol=0.01)
+
+
+def test_classes_may_be_of_any_size():
+    features = np.concatenate([cluster(0, 90, 1), cluster(1, 12, 2)])
+    received = propagate(
+        features, np.concatenate([cluster(0, 3, 3), cluster(1, 3, 4)]), labels(0, 0, 0, 1, 1, 1), 2
+    )
+    assert received.argmax(axis=1).tolist() == [0] * 90 + [1] * 12
+
+
+def test_what_no_label_reaches_is_open():
+    features = np.concatenate([cluster(0, 20, 1), cluster(1, 20, 2), cluster(2, 20, 3)])
+    received = propagate(features, np.concatenate([cluster(0, 1, 4), cluster(1, 1, 5)]), labels(0, 1), 4)
+    np.testing.assert_allclose(received[40:], 0.25, atol=1e-6)
+    assert certainty(received)[:40].min() > 0.9
+    assert certainty(received)[40:].max() < 1e-5
+
+
+@pytest.mark.parametrize("block", [1, 7, 33])
+def test_blocks_make_no_difference(monkeypatch, block):
+    random = np.random.default_rng(0)
+    features, known = (random.normal(size=(count, 6)).astype(np.float32) for count in (60, 6))
+    expected = propagate(features, known, np.arange(6) % 3, 3)
+    monkeypatch.setattr(propagation, "_BLOCK", block)
+    np.testing.assert_allclose(propagate(features, known, np.arange(6) % 3, 3), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("block", [4, 2000])
+def test_neighbours_are_the_nearest_others(monkeypatch, block):
+    monkeypatch.setattr(propagation, "_BLOCK", block)
+    rows = np.random.default_rng(0).normal(size=(15, 4)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    similar, nearest = propagation._neighbours(rows, 3)
+    cosines = rows @ rows.T - 5 * np.eye(15, dtype=np.float32)
+    np.testing.assert_array_equal(nearest, np.argsort(-cosines, axis=1)[:, :3])
+    np.testing.assert_allclose(similar, -np.sort(-cosines, axis=1)[:, :3], atol=1e-6)
+
+
+def test_the_graph_is_symmetric_and_normalised():
+    graph = propagation._graph(np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)).toarray()
+    np.testing.assert_allclose(graph, graph.T, atol=1e-7)
+    assert (np.diag(graph) == 0).all()
+    assert ((graph > 0).sum(axis=1) >= NEIGHBOURS).all()
+    assert np.abs(np.linalg.eigvalsh(graph.astype(float))).max() == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize(("unknown", "known"), [(0, 1), (1, 0), (0, 0)])
+def test_fewer_than_two_images_are_refused(unknown, known):
+    with pytest.raises(ValueError, match=f"expected two images at least, received {unknown + known}"):
+        propagate(np.ones((unknown, 4), np.float32), np.ones((known, 4), np.float32), np.zeros(known, np.int64), 2)
+
+
+def test_two_images_are_enough():
+    received = propagate(cluster(0, 1, 1), cluster(0, 1, 2), labels(1), 3)
+    np.testing.assert_allclose(received, [[0, 1, 0]], atol=1e-6)
+
+
+def test_features_of_length_0_harm_nothing():
+    features = np.concatenate([cluster(0, 5, 1), np.zeros((3, 8), np.float32)])
+    received = propagate(features, cluster(0, 1, 2), labels(0), 2)
+    assert np.isfinite(received).all()
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_certainty_by_hand(classes):
+    half = np.zeros(classes)
+    half[:2] = 0.5
+    probabilities = np.stack([np.eye(classes)[0], np.full(classes, 1 / classes), half]).astype(np.float32)
+    received = certainty(probabilities)
+    assert received.shape == (3,)
+    assert received.dtype == np.float32
+    assert received.tolist() == pytest.approx([1, 0, 1 - np.log(2) / np.log(classes)], abs=1e-5)
