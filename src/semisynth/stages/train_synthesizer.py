@@ -71,7 +71,7 @@ def train_synthesizer(
         ema_momentum=section.ema_momentum,
         precision=precision,
         labeller=labeller,
-        resume=resume,
+        resume=resume / "adversary",
         on_epoch=draw_grid,
     )
     trained.save(synthesizer)
