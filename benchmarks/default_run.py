@@ -3,7 +3,7 @@
     python benchmarks/default_run.py [--keep-results]
 
 SEMISYNTH_MIRROR is taken from the environment. Uncommitted changes are not in the clone. With --keep-results the
-clone's `results/` and `dvc.lock` take the place of those in the working tree, and its rows go to label_draws.csv.
+clone's `results/` and `dvc.lock` take the place of those in the working tree, and its rows go to label_budget.csv.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-import label_draws
+import label_budget
 import psutil
 from machine import ROOT, Run, cores, git, measured, processor
 from ruamel.yaml import YAML
@@ -44,7 +44,7 @@ def main() -> None:
         write_text(REPORT, report(clone, run))
         if keep:
             keep_results(clone)
-            label_draws.add_rows(clone, 0, run)
+            label_budget.add_rows(clone, 0, run)
     print(f"{REPORT.relative_to(ROOT)} written")
 
 

@@ -24,7 +24,12 @@ TINY = {
         "cnn": {"max_steps": 20, "batch_size": 16},
         "lightgbm": {"num_iterations": 5},
     },
-    "train_synthesizer": {"max_steps": 12, "epochs": 4, "batch_size": 8, "labelled_copies": 100},
+    "train_synthesizer": {
+        "max_steps": 12,
+        "epochs": 4,
+        "batch_size": 8,
+        "labeller": {"max_steps": 24, "batch_size": 16, "confidence": 0.0},
+    },
     "synthesize": {"per_class": 12},
     "evaluate_synthetic": {"max_steps": 30, "batch_size": 32, "images": 100},
     "augment": {
@@ -143,6 +148,7 @@ def test_every_plot_shows(project):
     assert all(spec["data"]["values"] for spec in drawn.values())
     pictures = [f"train_synthesizer_samples_epoch_{number:02d}" for number in range(1, 5)]
     pictures += ["compare_accuracy", "compare_confusion", "synthesize_synthetic"]
+    pictures += ["score_anomalies_auroc", "score_anomalies_worst"]
     assert set(re.findall(r'src="static/workspace_results_(\w+)\.png"', page)) == set(pictures)
 
 
@@ -231,7 +237,7 @@ def stopped(folder, stage, sign, number):
 
 # What each stage trains, in order and by the budgets above: where it waits, its title, epochs, steps of one.
 TRAININGS = {
-    "train_synthesizer": {".": ("train acgan", 4, 3)},
+    "train_synthesizer": {"labeller": ("train labeller", 12, 2), "adversary": ("train semi_acgan", 4, 3)},
     "train_augmented": {
         "synthetic/cnn": ("CNN", 20, 1),
         "synthetic/lightgbm": ("LightGBM", 5, 1),
@@ -257,14 +263,14 @@ def steps_left(project, stage):
 
 def steps_made(errors):
     """The trainings that a run finished, with the steps it made, by its progress."""
-    counts = re.findall(r"^(train acgan|CNN|LightGBM): (\d+)/(\d+)", errors, re.MULTILINE)
+    counts = re.findall(r"^(train labeller|train semi_acgan|CNN|LightGBM): (\d+)/(\d+)", errors, re.MULTILINE)
     return [(title, int(done)) for title, done, total in counts if done == total]
 
 
 @pytest.mark.parametrize(
     ("stage", "model", "kills"),
     [
-        ("train_synthesizer", "synthesizer", [("state.npz", 1)]),
+        ("train_synthesizer", "synthesizer", [("labeller/state.npz", 2), ("adversary/state.npz", 1)]),
         (
             "train_augmented",
             "augmented",
@@ -297,7 +303,7 @@ def test_ctrl_c_leaves_the_state_and_nothing_half_written(project, tmp_path):
     for name in ("dvc.yaml", "params.yaml", "data/split/labelled.npz", "data/split/unlabelled.npz"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(project / name, tmp_path / name)
-    status, errors = stopped(tmp_path, "train_synthesizer", "state.npz", signal.SIGINT)
+    status, errors = stopped(tmp_path, "train_synthesizer", "labeller/state.npz", signal.SIGINT)
     assert status == 130
     assert "\ninterrupted; run it again" in errors
     assert "Traceback" not in errors

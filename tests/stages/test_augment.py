@@ -43,8 +43,8 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def use_synthesizer(monkeypatch, **attributes):
-    model = SimpleNamespace(recipe=SimpleNamespace(name="planted"), **attributes)
+def use_synthesizer(monkeypatch, *, learns_labels=False, **attributes):
+    model = SimpleNamespace(recipe=SimpleNamespace(name="planted", learns_labels=learns_labels), **attributes)
     monkeypatch.setattr(stage, "load_synthesizer", lambda folder: model)
 
 
@@ -115,3 +115,18 @@ def test_a_teacher_that_is_never_sure_stops_the_arms_that_need_it(folder, monkey
         run(folder)
     assert not (folder / "augmented").exists()
     assert run(folder, arms=["synthetic"])["pseudo_labels"] == {"a": 0, "b": 0}
+
+
+def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
+    def planted(network, labelled, images):
+        assert network == "its discriminator"
+        np.testing.assert_array_equal(labelled.images[:, 8, 8], np.arange(10, 14))
+        return np.eye(2, dtype=np.float32)[1 - images[:, 8, 8].astype(int) % 2]  # wrong, to tell it from others
+
+    use_synthesizer(monkeypatch, learns_labels=True, has_classes=True, discriminator="its discriminator")
+    monkeypatch.setattr(stage, "propagated", planted)
+    metrics = run(folder)
+    arm = load_images(folder / "augmented" / "pseudo.npz")
+    pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
+    assert metrics["teacher"] == ["labels that planted propagates"]
+    np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)

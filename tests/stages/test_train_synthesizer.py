@@ -127,3 +127,34 @@ def test_an_unknown_recipe_is_refused_before_any_work(tmp_path):
     with pytest.raises(SemisynthError, match=r"`train_synthesizer\.recipe`.*acgann"):
         run(tmp_path, recipe="acgann")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.npz", "params.yaml", "unlabelled.npz"]
+
+
+SEMI = {"recipe": "semi_acgan", "labeller": {"max_steps": 12, "max_passes": 1.0, "batch_size": 4}}
+SEMI["labeller"] |= {"learning_rate": 0.002, "confidence": 0.0}
+
+
+def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatch):
+    received = []
+    train = stage.train
+
+    def watched(recipe, real, labelled, **options):
+        received.append((labelled, options["labeller"]))
+        return train(recipe, real, labelled, **options)
+
+    monkeypatch.setattr(stage, "train", watched)
+    metrics = run(tmp_path, **SEMI)
+    ((labelled, labeller),) = received
+    assert len(labelled) == metrics["labels_learned_from"] == 16
+    np.testing.assert_array_equal(labelled.labels[:6], noise(0, 6).labels)
+    assert set(labelled.labels[6:].tolist()) <= {0, 1, 2}
+    saved = load_synthesizer(tmp_path / "models" / "synthesizer").discriminator.get_layer("labeller")
+    for ours, theirs in zip(labeller.get_weights(), saved.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert metrics["labeller"]["propagated_loss"] > 0
+    assert (tmp_path / "results" / "labeller.csv").exists()
+
+
+def test_labels_below_the_confidence_are_left_out(given, tmp_path):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, **SEMI | {"labeller": SEMI["labeller"] | {"confidence": 1.0}})
+    assert len(given.labelled) == 6

@@ -85,16 +85,16 @@ def test_epochs_that_do_not_end_with_the_phases_are_refused(few, many, schedule,
 
 
 def test_the_rate_starts_low_falls_and_starts_again():
-    rate = labelling._Rate(Schedule(contrast=400, rounds=2, steps=100, rate=0.01))
-    values = [float(rate(tf.constant(step))) for step in range(600)]
-    for begin, end in ((0, 400), (400, 600)):
+    rate = labelling._Rate(Schedule(contrast=300, rounds=2, steps=100, rate=0.01))
+    values = [float(rate(tf.constant(step))) for step in range(500)]
+    for begin, end in ((0, 300), (300, 500)):
         phase = values[begin:end]
         assert phase[0] == pytest.approx(0.01 / 50)
         assert max(phase) == pytest.approx(0.01, rel=0.15)
         assert all(one < two for one, two in itertools.pairwise(phase[:40]))
         assert all(one > two for one, two in itertools.pairwise(phase[60:]))
         assert phase[-1] == pytest.approx(0.01 * 0.02, rel=0.05)
-    middle = values[200]  # half way: the cosine is 0
+    middle = values[150]  # half way: the cosine is 0
     assert middle == pytest.approx(0.01 * 0.51, rel=1e-4)
 
 
