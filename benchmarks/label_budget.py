@@ -97,7 +97,7 @@ def write_page() -> None:
 def tables(rows: pd.DataFrame) -> Iterator[str]:
     """Means with spread, each draw, and each run, of one number of labels."""
     arms, classifiers = rows["arm"].unique(), rows["classifier"].unique()
-    error = 100 * rows.set_index(["arm", "classifier", "draw"])["error"]
+    error = 100 * rows.set_index(["arm", "classifier", "draw"])["error"].sort_index()
     draws = sorted(rows["draw"].unique())
     means = [(arm, *(spread(error[arm, name]) for name in classifiers)) for arm in arms]
     yield markdown_table(("arm", *classifiers), means, "l" + "r" * len(classifiers))
@@ -121,16 +121,17 @@ def spread(values: pd.Series) -> str:
 
 
 def draw_figure(rows: pd.DataFrame) -> None:
-    """Draw the mean error of every classifier, on the labelled images alone (dashed) and on arm `all`."""
+    """Draw the mean error of every classifier, on the labelled images alone (dashed, hollow) and on arm `all`."""
     means = 100 * rows.groupby(["classifier", "arm", "labelled"])["error"].mean()
     figure = new_figure(8.5, 4.5)
     axes = figure.add_subplot()
-    tidy(axes, title="Test error: labelled images alone (dashed) and all sources", grid="both")
+    tidy(axes, title="Test error: labelled images alone (dashed, hollow) and all sources", grid="both")
     for index, name in enumerate(rows["classifier"].unique(), start=1):
-        for arm, style in (("labelled", "--"), ("all", "-")):
+        for arm, style, fill in (("labelled", "--", "white"), ("all", "-", colour(index))):
             curve = means[name, arm]
             label = name if arm == "all" else None
-            axes.plot(curve.index, curve, style, color=colour(index), marker="o", markersize=4, label=label)
+            look = {"color": colour(index), "marker": "o", "markersize": 6, "markerfacecolor": fill}
+            axes.plot(curve.index, curve, style, label=label, **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
     counts = sorted(rows["labelled"].unique())

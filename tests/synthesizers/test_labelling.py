@@ -67,7 +67,7 @@ def guessed(network, images):
 
 def test_the_updates_of_a_schedule():
     assert Schedule(contrast=7, rounds=3, steps=5).total == 22
-    assert Schedule(contrast=0, rounds=1, steps=1).total == 1
+    assert Schedule(contrast=1, rounds=1, steps=1).total == 2
 
 
 @pytest.mark.parametrize(
@@ -221,3 +221,9 @@ def test_weights_are_averaged_over_the_last_steps(few, many, watched):
     moved = zip(network.non_trainable_variables, last.non_trainable_variables, strict=True)
     for mean, now in moved:  # of the normalisation, which keeps averages of its own
         np.testing.assert_array_equal(mean.numpy(), now.numpy())
+
+
+@pytest.mark.parametrize("less", [{"contrast": 0}, {"rounds": 0}, {"steps": 0}])
+def test_a_phase_without_updates_is_refused(less):
+    with pytest.raises(ValueError, match="at least one update"):
+        Schedule(**{"contrast": 2, "rounds": 1, "steps": 2} | less)

@@ -18,7 +18,19 @@ DPI = 120
 SMALL, NORMAL, LARGE = 9, 11, 13  # points: numbers inside the figure, labels, title
 INK, RULE = "#222222", "#d5d5d5"
 # Okabe and Ito (2008): distinct in the common kinds of colour blindness. Grey first: what others are held against.
-PALETTE = ("#8c8c8c", "#0072b2", "#e69f00", "#009e73", "#56b4e9", "#d55e00", "#cc79a7", "#b8a800")
+# The last two, of our own, keep ten series apart.
+PALETTE = (
+    "#8c8c8c",
+    "#0072b2",
+    "#e69f00",
+    "#009e73",
+    "#56b4e9",
+    "#d55e00",
+    "#cc79a7",
+    "#b8a800",
+    "#4b2e83",
+    "#8a5a2b",
+)
 GUTTER, GUTTER_SHADE = 1, 40  # of a sheet: image pixels between images, and their grey, 0 = background
 
 
@@ -51,7 +63,7 @@ def text_width(text: str, size: float) -> int:
 
 
 def colour(index: int) -> str:
-    """Colour of the series at `index`; they repeat after the eighth."""
+    """Colour of the series at `index`; they repeat after the tenth."""
     return PALETTE[index % len(PALETTE)]
 
 
