@@ -53,7 +53,7 @@ PRODUCTS = 10  # timed matrix products
 NOTE = """\
 An image is an unlabelled or real one of the batch. Beside them a labeller's step reads each a second time and a
 third as many labelled ones, that of `acgan` half as many labelled ones, and every adversarial step makes as many
-synthetic ones. The median of {rounds} rounds, each contender in turn in a process of its own, {steps} steps each
+synthetic ones. Medians over rounds ({rounds}), each contender in turn in a process of its own, {steps} steps each
 after {warm} that are not timed. Images are the bundled digits, repeated to {pool:,}; the weights' seed is {seed}.
 
 - `semisynth`: the pipeline's own `fit`, batches, averaged weights and checks for NaN, operations deterministic.
@@ -65,9 +65,9 @@ after {warm} that are not timed. Images are the bundled digits, repeated to {poo
 
 Share of the peak: the arithmetic of the layers over that of TensorFlow's product of two {size} × {size} matrices
 in the same precision. A dense or convolutional layer counts 2 operations a weight and place of its output (of its
-input, where transposed), and as many again for each gradient that the step needs: of the weights, and of the input
-but for the first layer. All else counts as nothing. Every contender is credited with the arithmetic of
-`semisynth`'s step, also where it does more.
+input, where transposed), less those with padding, and as many again for each gradient that the step needs: of the
+weights, and of the input but for the first layer. All else counts as nothing. Every contender is credited with the
+arithmetic of `semisynth`'s step, also where it does more.
 """
 
 
@@ -370,9 +370,19 @@ def forward_operations(network: "keras.Model") -> tuple[float, float]:
     for layer in network.layers:
         if not hasattr(layer, "kernel"):
             continue
-        places = layer.input.shape if "Transpose" in type(layer).__name__ else layer.output.shape
-        counts.append(2.0 * np.prod(layer.kernel.shape) * np.prod(places[1:-1]))
+        large, small = layer.input.shape[1:-1], layer.output.shape[1:-1]
+        if "Transpose" in type(layer).__name__:
+            large, small = small, large
+        windows = zip(large, small, layer.kernel.shape, getattr(layer, "strides", ()), strict=False)
+        counts.append(2.0 * np.prod(layer.kernel.shape[-2:]) * np.prod([pairs(*axis) for axis in windows]))
     return counts[0], sum(counts)
+
+
+def pairs(large: int, small: int, width: int, stride: int) -> int:
+    """How many times a window's place meets a pixel along an axis; padding, where there is any, does not count."""
+    before = max((small - 1) * stride + width - large, 0) // 2
+    places = np.arange(small)[:, np.newaxis] * stride - before + np.arange(width)
+    return int(np.sum((places >= 0) & (places < large)))
 
 
 def write_page(options: argparse.Namespace) -> None:

@@ -256,7 +256,7 @@ def steps_left(project, stage):
         for state in (waiting / place).rglob("state.npz"):
             with np.load(state) as arrays:
                 done = len(json.loads(str(arrays["history"])))
-        if not (waiting / place / "bundle").exists():
+        if done < epochs and not (waiting / place / "bundle").exists():
             left.append((title, (epochs - done) * steps))
     return left
 

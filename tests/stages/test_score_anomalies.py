@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
+from semisynth.scoring.model import load_detector
 from semisynth.stages.score_anomalies import score_anomalies
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
@@ -137,3 +138,8 @@ def test_a_test_set_of_one_class_cannot_be_blended(run):
     one = replace(rings(2, 60), labels=np.zeros(60, np.int64))
     with pytest.raises(SemisynthError, match=r"test\.npz: expected images of at least 2 classes to blend"):
         run(one, kinds=["blended"])
+
+
+def test_a_rate_that_the_calibration_images_cannot_tell_apart_becomes_the_least(run, detector):
+    calibration = len(load_detector(detector).suite.calibration["ensemble"])
+    assert run(alpha=0.0001)["alpha"] == 1 / (1 + calibration)

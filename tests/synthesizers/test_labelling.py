@@ -223,7 +223,7 @@ def test_weights_are_averaged_over_the_last_steps(few, many, watched):
         np.testing.assert_array_equal(mean.numpy(), now.numpy())
 
 
-@pytest.mark.parametrize("less", [{"contrast": 0}, {"rounds": 0}, {"steps": 0}])
+@pytest.mark.parametrize("less", [{"contrast": 0}, {"rounds": -1}, {"steps": 0}])
 def test_a_phase_without_updates_is_refused(less):
     with pytest.raises(ValueError, match="at least one update"):
         Schedule(**{"contrast": 2, "rounds": 1, "steps": 2} | less)

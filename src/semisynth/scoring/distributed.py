@@ -8,6 +8,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
@@ -17,7 +18,7 @@ from semisynth.scoring.options import Task
 from semisynth.scoring.pieces import Piece
 from semisynth.scoring.scorer import Scorer, load_scorer, score_pieces
 
-MISSING = "`--engine ray` needs Ray, which is not installed: pip install 'semisynth[ray]'"
+MISSING = "`--engine ray` needs Ray, which is not installed: pip install '.[ray]'"
 
 
 class RayEngine:
@@ -39,7 +40,7 @@ class RayEngine:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = not ray.is_initialized()
         if own:
-            ray.init(address=self._address, log_to_driver=False, include_dashboard=False)
+            ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
         try:
             cpus = int(ray.cluster_resources().get("CPU", 1))
             workers = max(1, min(self._workers or cpus - 1, cpus - 1, len(pieces)))
@@ -49,7 +50,7 @@ class RayEngine:
             )
             done = rows.map_batches(
                 _PieceScorer,
-                fn_constructor_args=(task,),
+                fn_constructor_args=(task, str(Path.cwd())),
                 batch_size=1,
                 batch_format="numpy",
                 compute=ray.data.ActorPoolStrategy(size=workers),
@@ -65,9 +66,13 @@ class RayEngine:
 
 
 class _PieceScorer:
-    """An actor: loads the model once, by its path, and scores one piece a call."""
+    """An actor: loads the model once, by its path, and scores one piece a call.
 
-    def __init__(self, task: Task) -> None:
+    It works in `folder`, where the job was started: paths are the same on every node, relative ones too.
+    """
+
+    def __init__(self, task: Task, folder: str) -> None:
+        os.chdir(folder)
         tf.config.threading.set_intra_op_parallelism_threads(1)  # as many as the CPUs that it was given
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self._task, self._scorer = task, load_scorer(task)

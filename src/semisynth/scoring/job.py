@@ -50,6 +50,8 @@ def run_job(
         counts = totals(out, found.pieces, options.explain)
         gather_quarantine(out, found.pieces)
         worst = counts.pop("worst")
+        if options.strict and counts["quarantined"]:  # in parts that were finished without --strict
+            raise SemisynthError(f"{out}: rows that can't be scored: {counts['quarantined']}")
         if worst and not (out / EXPLAIN / TABLE).exists():
             write_explanations(out / EXPLAIN, scorer.model, found.pieces, worst, options.columns)
     seconds = time.monotonic() - start

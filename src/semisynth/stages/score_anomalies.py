@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from semisynth.anomaly.conformal import least_alpha
 from semisynth.anomaly.metrics import precision_at_k, ranking_by_kind
 from semisynth.anomaly.planted import PlantedSet, plant
 from semisynth.data.imageset import load_images
@@ -20,6 +21,7 @@ from semisynth.reporting.figures import save_bars
 from semisynth.scoring.explain import SHEET
 from semisynth.scoring.folder import EXPLAIN
 from semisynth.scoring.job import run_job
+from semisynth.scoring.model import load_detector
 from semisynth.scoring.options import JobOptions
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 
@@ -50,13 +52,19 @@ def score_anomalies(
     except ValueError as error:
         raise SemisynthError(f"{test}: {error}") from error
     _save(planted, hidden)
-    options = JobOptions(alpha=section.alpha, explain=EXPLAINED, every_detector=True)
+    options = JobOptions(alpha=_alpha(detector, section.alpha), explain=EXPLAINED, every_detector=True)
     summary = run_job([str(planted)], detector, scores, options)
     if summary["quarantined"]:
         raise SemisynthError(f"{test}: images that the detector can't score: {summary['quarantined']}")
     with replacing_file(results / SHEET) as temporary:
         shutil.copyfile(scores / EXPLAIN / SHEET, temporary)
-    _report(results, data.dataset, hidden, pd.read_parquet(scores / "parts"), section.alpha)
+    _report(results, data.dataset, hidden, pd.read_parquet(scores / "parts"), options.alpha)
+
+
+def _alpha(detector: Path, wanted: float) -> float:
+    """The false-alarm rate `wanted`, or the least that the detector's calibration images can tell apart."""
+    calibration = load_detector(detector).suite.calibration["ensemble"]
+    return max(wanted, least_alpha(len(calibration)))
 
 
 def _save(path: Path, hidden: PlantedSet) -> None:

@@ -31,7 +31,7 @@ class Schedule:
     """How many updates a labeller takes: `contrast` of the first phase, then `rounds` of `steps` each.
 
     Before every round, the labels are propagated anew. Learning rates follow half a cosine in each phase.
-    ValueError unless all three are 1 or more.
+    ValueError unless `contrast` and `steps` are 1 or more, and `rounds` is not negative.
     """
 
     contrast: int
@@ -42,8 +42,8 @@ class Schedule:
     contrast_weight: float = 0.2  # in the second phase, falling to 0
 
     def __post_init__(self) -> None:
-        if min(self.contrast, self.rounds, self.steps) < 1:
-            raise ValueError(f"expected at least one update of contrast, one round and one step, received {self}")
+        if min(self.contrast, self.steps) < 1 or self.rounds < 0:
+            raise ValueError(f"expected at least one update of contrast and one a round, received {self}")
 
     @property
     def total(self) -> int:
