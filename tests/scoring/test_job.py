@@ -227,6 +227,15 @@ def test_strict_ends_at_the_first_bad_row(run, rings, encoded, tmp_path):
         run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
 
 
+def test_what_an_earlier_run_quarantined_does_not_stay(run, planted, tmp_path):
+    run(planted)
+    (tmp_path / "out" / "parts" / "part-000001.parquet").unlink()
+    stale = pa.table({"file": ["x"], "row": [1], "reason": ["unreadable"]})
+    pq.write_table(stale, tmp_path / "out" / ".state" / "quarantine-000001.parquet")
+    run(planted)
+    assert not (tmp_path / "out" / "quarantine.parquet").exists()
+
+
 @pytest.mark.parametrize("ids", [["a"] * 40, None])
 def test_duplicate_ids_and_a_missing_column_fail_before_anything_is_written(
     run, rings, write_parquet, tmp_path, ids
