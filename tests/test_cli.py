@@ -28,6 +28,9 @@ def test_wrong_usage_ends_with_status_2(arguments):
         ["score", "x.npz", "--model", "m", "--out", "o", "--alpha", "2"],
         ["score", "x.npz", "--model", "m", "--out", "o", "--format", "xml"],
         ["score", "x.npz", "--model", "m", "--out", "o", "--engine", "spark"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--alpha", "nan"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--workers", "2"],
+        ["score", "x.npz", "--model", "m", "--out", "o", "--ray-address", "auto"],
     ],
 )
 def test_wrong_usage_of_score_ends_with_status_2(arguments):

@@ -72,8 +72,12 @@ def score(
 ) -> None:
     """Score images by how abnormal they are: a row each with score, p-value and predicted label.
 
-    Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but rows that could not be scored are in quarantine.
+    Exit status: 0 done, 1 failed, 2 wrong usage, 3 done, but rows that could not be scored are in quarantine,
+    130 interrupted.
     """
+    if engine is not EngineName.RAY and (ray_address is not None or workers is not None):
+        option = "--workers" if ray_address is None else "--ray-address"
+        raise typer.BadParameter("needs `--engine ray`", param_hint=option)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of TensorFlow's chatter, errors alone
     from semisynth.scoring.job import run_job  # TensorFlow takes seconds to load: not for the other commands
     from semisynth.scoring.options import JobOptions

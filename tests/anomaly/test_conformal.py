@@ -31,6 +31,11 @@ def test_a_scale_turns_any_distribution_normal():
     assert kstest(heights, norm.cdf).pvalue > 0.01
 
 
+def test_equal_scores_stand_at_the_middle_of_their_ranks():
+    scale = NormalScale.fit(np.repeat([0.0, 1.0], [6000, 2000]))
+    assert norm.cdf(scale(np.array([0.0, 1.0]))) == pytest.approx([3 / 8, 7 / 8], abs=5e-3)
+
+
 @pytest.mark.parametrize("scores", [np.arange(1000.0), np.repeat([0.0, 1.0], 50), np.zeros(30)])
 def test_a_scale_rises_without_end_on_both_sides(scores):
     scale = NormalScale.fit(scores)

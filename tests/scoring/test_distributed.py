@@ -27,14 +27,14 @@ def test_where_ray_is_missing_the_message_names_it(monkeypatch):
 
     whole = builtins.__import__
     monkeypatch.setattr(builtins, "__import__", without_ray)
-    with pytest.raises(SemisynthError, match=r"needs Ray, which is not installed: pip install 'semisynth\[ray\]'"):
+    with pytest.raises(SemisynthError, match=r"needs Ray, which is not installed: pip install '\.\[ray\]'"):
         RayEngine()
 
 
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster on this machine with three CPUs: two for workers, one for Ray itself."""
-    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'semisynth[ray]'")
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     ray.init(num_cpus=WORKERS + 1, include_dashboard=False, log_to_driver=False, configure_logging=False)

@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from semisynth.errors import SemisynthError
+from semisynth.scoring import identity
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import survey
 from semisynth.scoring.pieces import Columns
@@ -37,3 +39,19 @@ def test_different_ids_of_one_hash_pass(tmp_path, write_parquet, monkeypatch):
     check(write_parquet(tmp_path / "a.parquet", IMAGES, ["a", "b", "c", "d"]))
     with pytest.raises(SemisynthError, match="several rows: b"):
         check(write_parquet(tmp_path / "b.parquet", IMAGES, ["a", "b", "b", "d"]))
+
+
+def test_suspects_are_compared_some_at_a_time(tmp_path, write_parquet, monkeypatch):
+    monkeypatch.setattr(identity, "SUSPECTS_AT_A_TIME", 1)
+    with pytest.raises(SemisynthError, match=r"several rows: (a, d|d, a)$"):
+        check(write_parquet(tmp_path / "a.parquet", IMAGES, list("adad")))
+
+
+def test_a_damaged_column_of_ids_is_named(tmp_path, write_parquet):
+    path = write_parquet(tmp_path / "x.parquet", IMAGES, list("abcd"))
+    start = pq.ParquetFile(path).metadata.row_group(0).column(1).dictionary_page_offset
+    with (tmp_path / "x.parquet").open("r+b") as stream:
+        stream.seek(start)
+        stream.write(b"\xff" * 20)
+    with pytest.raises(SemisynthError, match=r"x\.parquet: damaged near row 0"):
+        check(path)

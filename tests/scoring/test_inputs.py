@@ -1,13 +1,17 @@
 import gzip
+import io
+import os
+import zipfile
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from semisynth.data.idx import write_idx
+from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
-from semisynth.scoring.decoding import decode
+from semisynth.scoring import inputs
+from semisynth.scoring.decoding import LARGEST_ENCODED, decode
 from semisynth.scoring.inputs import Reader, survey
 from semisynth.scoring.pieces import Columns
 
@@ -104,6 +108,121 @@ def test_files_that_are_no_images_are_not_passed_over(tmp_path, noise, encoded):
 def test_nothing_is_read_twice(tmp_path, noise, write_parquet):
     path = write_parquet(tmp_path / "x.parquet", noise(0, 3))
     assert survey([path, str(tmp_path / "*.parquet"), path], Columns(), 7).rows == 3
+
+
+def test_a_picture_that_is_named_again_is_scored_once(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 3), encoded)
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.png").write_bytes(encoded(noise(1, 1)[0]))
+    (folder / "notes.txt").write_text("no image")
+    (tmp_path / "link.png").symlink_to(folder / "00.png")
+    assert survey([str(folder), str(folder / "00.png"), str(tmp_path / "link.png")], Columns(), 7).rows == 5
+    assert survey([f"{folder}/**"], Columns(), 7).rows == 5
+    assert survey([f"{folder}/*.png", str(folder)], Columns(), 7).rows == 5
+
+
+def test_what_cannot_be_read_is_bad_and_stops_nothing(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    (folder / "link.png").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(folder / "pipe.png")
+    with (folder / "vast.png").open("wb") as stream:
+        stream.truncate(LARGEST_ENCODED + 7)
+    assert everything([folder])[3] == [
+        (1, "unreadable: No such file or directory"),
+        (2, "unreadable: not a file"),
+        (3, f"too large: {LARGEST_ENCODED + 7} bytes encoded, the limit is {LARGEST_ENCODED}"),
+    ]
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(SemisynthError, match=r"pipe\.npz: expected a file or a folder, received neither"):
+        survey([str(tmp_path / "pipe.npz")], Columns(), 7)
+
+
+def test_large_pictures_come_fewer_at_a_time(tmp_path, noise, encoded, monkeypatch):
+    folder = save_folder(tmp_path / "f", noise(0, 5), encoded)
+    monkeypatch.setattr(inputs, "READ_BYTES", int(1.5 * len(encoded(noise(0, 1)[0]))))
+    pieces = survey([str(folder)], Columns(), 7).pieces
+    read = [raw for _, raw in Reader(Columns(), SIDE, 500).read(pieces) if raw]
+    assert [(raw.first, len(raw.ids), len(raw.cells)) for raw in read] == [(0, 2, 2), (2, 2, 2), (4, 1, 1)]
+
+
+def test_an_output_folder_among_the_inputs_is_refused(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    with pytest.raises(SemisynthError, match=r"f/out: expected an output folder outside of the input folder"):
+        survey([str(folder)], Columns(), 7, folder / "out")
+    assert survey([str(folder)], Columns(), 7, tmp_path / "out").rows == 1
+
+
+def test_lists_of_equal_pixels_are_counted_unpacked(tmp_path, write_parquet, monkeypatch):
+    path = write_parquet(tmp_path / "x.parquet", np.zeros((100, SIDE, SIDE), np.uint8), lists=True)
+    assert (tmp_path / "x.parquet").stat().st_size < SIDE**2 * 10
+    monkeypatch.setattr("semisynth.scoring.parquet.READ_BYTES", 10 * SIDE**2)
+    read = [raw for _, raw in Reader(Columns(), SIDE, 500).read(survey([path], Columns(), 100).pieces) if raw]
+    assert {len(raw.ids) for raw in read} == {10}
+
+
+def test_a_column_with_a_dot_in_its_name_is_measured(tmp_path, noise, encoded, monkeypatch):
+    cells = [encoded(image) for image in noise(0, 20)]
+    pq.write_table(pa.table({"a.b": cells}), tmp_path / "x.parquet", use_dictionary=False)
+    monkeypatch.setattr("semisynth.scoring.parquet.READ_BYTES", 4 * len(cells[0]))
+    columns = Columns("a.b")
+    pieces = survey([str(tmp_path / "x.parquet")], columns, 100).pieces
+    assert max(len(raw.ids) for _, raw in Reader(columns, SIDE, 500).read(pieces) if raw) <= 4
+
+
+def npy(array, shape=None):
+    """The bytes of an array in NumPy's format, which may promise another shape."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue().replace(str(array.shape).encode(), str(shape or array.shape).encode(), 1)
+
+
+def save_members(path, method=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_npy", ".npy"), content)
+
+
+def encrypt(path):
+    """Set the flag of encryption in both headers of the only member."""
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
+IMAGES = np.zeros((2, SIDE, SIDE), np.uint8)
+VAST = (10**15, SIDE, SIDE)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: save_members(path, images_npy=npy(IMAGES, VAST)), "takes .* bytes, the file ends before"),
+        (lambda path: save_members(path, images_npy=npy(IMAGES, (10**15, 0, 0))), "shape .* expected"),
+        (lambda path: save_members(path, images=npy(IMAGES)), "`images` is missing, found none"),
+        (lambda path: save_members(path, zipfile.ZIP_LZMA, images_npy=npy(IMAGES)), "is packed by method 14"),
+        (lambda path: [save_members(path, images_npy=npy(IMAGES)), encrypt(path)], "`images` is encrypted"),
+        (lambda path: np.savez(path, images=np.zeros((2, SIDE, SIDE), "V0")), "values of no size"),
+        (lambda path: np.savez(path, images=IMAGES, ids=np.zeros(2, "U2000")), "1024 characters at most"),
+    ],
+)
+def test_odd_archives_are_refused_in_one_line(make, message, tmp_path):
+    make(tmp_path / "x.npz")
+    with pytest.raises(SemisynthError, match=rf"x\.npz: .*{message}"):
+        survey([str(tmp_path / "x.npz")], Columns(), 7)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused(packed, tmp_path):
+    content = np.array([IMAGES_MAGIC, 2**31, SIDE, SIDE], ">u4").tobytes() + bytes(100)
+    (tmp_path / "x.idx").write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(SemisynthError, match=r"x\.idx: `images` .* the file ends before"):
+        survey([str(tmp_path / "x.idx")], Columns(), 7)
+
+
+def test_other_types_than_numbers_are_bad_and_not_read(tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.zeros((2, SIDE, SIDE), "U9"))
+    assert everything([tmp_path / "x.npz"])[3] == [(row, "wrong dtype: <U9, expected uint8") for row in range(2)]
 
 
 def half(path):

@@ -175,6 +175,13 @@ def test_a_folder_of_other_files_is_refused(run, planted, tmp_path):
         run(planted)
 
 
+def test_an_output_folder_inside_the_inputs_is_refused(run, tmp_path, rings, encoded):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a.png").write_bytes(encoded(rings(0, 1)[0]))
+    with pytest.raises(SemisynthError, match="expected an output folder outside of the input folder"):
+        run(tmp_path / "f", out="f/out")
+
+
 def test_a_second_job_on_the_folder_is_refused(run, planted, tmp_path):
     with locked(tmp_path / "out"), pytest.raises(SemisynthError, match="another job is writing here"):
         run(planted)
@@ -216,6 +223,17 @@ def test_strict_ends_at_the_first_bad_row(run, rings, encoded, tmp_path):
         run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
     assert part_names(tmp_path / "out") == ["part-000000.parquet"]
     assert run(tmp_path / "x.parquet")["quarantined"] == {"undecodable": 1}  # without it, the job goes on
+    with pytest.raises(SemisynthError, match=r"rows that can't be scored: .*undecodable"):  # in finished parts
+        run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
+
+
+def test_what_an_earlier_run_quarantined_does_not_stay(run, planted, tmp_path):
+    run(planted)
+    (tmp_path / "out" / "parts" / "part-000001.parquet").unlink()
+    stale = pa.table({"file": ["x"], "row": [1], "reason": ["unreadable"]})
+    pq.write_table(stale, tmp_path / "out" / ".state" / "quarantine-000001.parquet")
+    run(planted)
+    assert not (tmp_path / "out" / "quarantine.parquet").exists()
 
 
 @pytest.mark.parametrize("ids", [["a"] * 40, None])

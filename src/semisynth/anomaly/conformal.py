@@ -45,7 +45,7 @@ class NormalScale:
         # Both ends matter most, and have the widest gaps: every rank there is a knot.
         ranks = np.union1d(ranks, np.concatenate([np.arange(min(n, 20)), np.arange(max(0, n - 20), n)]))
         knots, first, counts = np.unique(ordered[ranks], return_index=True, return_counts=True)
-        middle = ranks[first] + (counts - 1) / 2
+        middle = (ranks[first] + ranks[first + counts - 1]) / 2  # of equal scores, those between knots as well
         return cls(knots, norm.ppf((middle + 0.5) / n))
 
     def __call__(self, scores: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -68,6 +68,8 @@ class ClassLogSumExpDetector(_Head):
 
     Where the discriminator has K + 1 classes and the logit of the last is held at 0, the log-sum-exp of the
     other K is the logit of being real (Salimans et al. 2016, arXiv 1606.03498).
+    An ordinary softmax, as of the labeller in `semi_acgan`, does not see a shift of all logits: there the score is
+    the free energy, which tells outliers apart in practice, but is no logit (Liu et al. 2020, arXiv 2010.03759).
     """
 
     least_classes = 1

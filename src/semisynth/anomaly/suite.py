@@ -35,7 +35,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "confidence": ConfidenceDetector,
 }
 NAMES = (ENSEMBLE, *DETECTORS)
-# Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says little without them.
+# Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says little otherwise.
 MEMBERS = ("class_logsumexp", "features_mahalanobis", "features_knn", "reconstruction", "pca")
 
 

@@ -19,7 +19,10 @@ from semisynth.scoring.pieces import Columns, Kind, Piece, Raw, made_id
 
 IDX_HEADER = 16  # bytes: magic number and three sizes
 IMAGES, IDS = "images", "ids"
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error)
+MOST_PACKED = 1032  # bytes that one byte of DEFLATE can stand for
+LONGEST_ID = 1024  # characters
+PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what `numpy.savez` and `savez_compressed` write
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error, NotImplementedError)
 
 
 class RowStream:
@@ -31,6 +34,15 @@ class RowStream:
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
         self._stream, self._start = stream, stream.tell()
         self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
+
+    def check_promise(self, most: int) -> None:
+        """Raise SemisynthError where the header promises more than the `most` bytes that can be in the stream."""
+        promised = self._start + self.shape[0] * self._row_bytes if self.shape else 0
+        if promised > most:
+            raise SemisynthError(
+                f"{self.path}: `{self.name}` of shape {self.shape} takes {promised} bytes, "
+                f"the file ends before: {most} at most"
+            )
 
     def read(self, start: int, count: int) -> NDArray[Any]:
         """Rows `start` to `start + count`; SemisynthError where the file ends before."""
@@ -50,7 +62,7 @@ class ArrayFile:
     def __init__(self, path: str, kind: Kind, stack: ExitStack) -> None:
         self.path, self._stack = path, stack
         self.images, self.ids = self._open_npz() if kind == "npz" else (self._open_idx(), None)
-        if len(self.images.shape) != 3 or self.images.shape[0] < 1:
+        if len(self.images.shape) != 3 or min(self.images.shape) < 1:
             raise SemisynthError(
                 f"{path}: images of shape (n, height, width) expected, received {self.images.shape}"
             )
@@ -66,7 +78,7 @@ class ArrayFile:
 
     def _open_npz(self) -> tuple[RowStream, RowStream | None]:
         archive = self._stack.enter_context(zipfile.ZipFile(self.path))
-        names = [name.removesuffix(".npy") for name in archive.namelist()]
+        names = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         if IMAGES not in names:
             raise SemisynthError(f"{self.path}: array `{IMAGES}` is missing, found {', '.join(names) or 'none'}")
         images = self._open_member(archive, IMAGES)
@@ -78,10 +90,18 @@ class ArrayFile:
                 f"{self.path}: `{IDS}` must be {images.shape[0]} strings or integers, one an image, "
                 f"received {ids.dtype} of shape {ids.shape}"
             )
+        if ids.dtype.itemsize > LONGEST_ID * np.dtype("U1").itemsize:
+            raise SemisynthError(
+                f"{self.path}: `{IDS}` must have {LONGEST_ID} characters at most, received {ids.dtype}"
+            )
         return images, ids
 
     def _open_member(self, archive: zipfile.ZipFile, name: str) -> RowStream:
-        stream = cast(BinaryIO, self._stack.enter_context(archive.open(f"{name}.npy")))
+        entry = archive.getinfo(f"{name}.npy")
+        if entry.flag_bits & 1 or entry.compress_type not in PLAIN_METHODS:
+            how = "encrypted" if entry.flag_bits & 1 else f"packed by method {entry.compress_type}"
+            raise SemisynthError(f"{self.path}: `{name}` is {how}, expected it stored or deflated, as NumPy does")
+        stream = cast(BinaryIO, self._stack.enter_context(archive.open(entry)))
         try:
             version = np.lib.format.read_magic(stream)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -91,7 +111,13 @@ class ArrayFile:
         if dtype.hasobject or fortran:
             kind = "pickled objects" if dtype.hasobject else "columns before rows"
             raise SemisynthError(f"{self.path}: `{name}` holds {kind}, expected rows of plain numbers")
-        return RowStream(self.path, name, stream, shape, dtype)
+        if not dtype.itemsize:
+            raise SemisynthError(
+                f"{self.path}: `{name}` holds values of no size ({dtype}), expected plain numbers"
+            )
+        rows = RowStream(self.path, name, stream, shape, dtype)
+        rows.check_promise(min(entry.file_size, MOST_PACKED * Path(self.path).stat().st_size))
+        return rows
 
     def _open_idx(self) -> RowStream:
         raw = self._stack.enter_context(Path(self.path).open("rb"))  # noqa: SIM115, the stack closes it
@@ -103,7 +129,9 @@ class ArrayFile:
             raise SemisynthError(
                 f"{self.path}: magic number {IMAGES_MAGIC} of IDX images expected, received {magic}"
             )
-        return RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8))
+        rows = RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8))
+        rows.check_promise(Path(self.path).stat().st_size * (MOST_PACKED if packed else 1))
+        return rows
 
 
 @contextmanager
@@ -128,9 +156,11 @@ def survey_arrays(path: str, kind: Kind, columns: Columns, rows_per_part: int) -
 
 
 def read_arrays(file: ArrayFile, piece: Piece, side: int, batch_size: int) -> Iterator[Raw]:
-    """Yield the piece's rows, `batch_size` at a time. Images of another size are not read at all."""
-    shape = file.images.shape[1:]
+    """Yield the piece's rows, `batch_size` at a time. Images of another size or kind are not read at all."""
+    shape, dtype = file.images.shape[1:], file.images.dtype
     refused = None if shape == (side, side) else f"wrong size: {shape[1]}x{shape[0]}, expected {side}x{side}"
+    if dtype != np.uint8 and dtype.kind != "f":  # floats are read: NaN is told apart
+        refused = refused or f"wrong dtype: {dtype}, expected uint8"
     for first in range(0, piece.rows, batch_size):
         start, count = piece.start + first, min(batch_size, piece.rows - first)
         yield Raw(first, ids_of(file, piece, start, count), refused or file.images.read(start, count))

@@ -39,6 +39,7 @@ def decode(raw: Raw, side: int) -> Decoded:
         images, good, bad = _from_encoded(raw.cells, side)
     else:
         images, good, bad = _from_lists(raw.cells, side)
+    bad = [(row, raw.refused.get(row, why)) for row, why in bad]
     nameless = [row for row in good if raw.ids[row] is None]
     if nameless:
         kept = np.array([raw.ids[row] is not None for row in good])
@@ -98,12 +99,17 @@ def _from_encoded(cells: pa.Array, side: int) -> tuple[Images, list[int], Bad]:
     return images[: len(good)], good, bad
 
 
+def check_encoded(size: int) -> None:
+    """Raise UnusableError where `size` bytes are too many for one encoded image."""
+    if size > LARGEST_ENCODED:
+        raise UnusableError(f"too large: {size} bytes encoded, the limit is {LARGEST_ENCODED}")
+
+
 def _decoded(content: pa.Buffer | None, side: int) -> Images:
     """The image uint8 (side, side) in PNG or JPEG bytes; UnusableError says why there is none."""
     if content is None:
         raise UnusableError("null")
-    if content.size > LARGEST_ENCODED:
-        raise UnusableError(f"too large: {content.size} bytes encoded, the limit is {LARGEST_ENCODED}")
+    check_encoded(content.size)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != (side, side):

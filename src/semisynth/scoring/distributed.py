@@ -35,55 +35,66 @@ class RayEngine:
         self._ray, self._address, self._workers = ray, address, workers
 
     def __call__(self, scorer: Scorer, task: Task, pieces: list[Piece], on_rows: Callable[[int], None]) -> None:
-        """Score `pieces`; SemisynthError where a worker met bad input."""
+        """Score `pieces`; SemisynthError where a worker met bad input, or the cluster fails or is too small."""
         ray = self._ray
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         own = not ray.is_initialized()
-        if own:
-            ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
         try:
-            cpus = int(ray.cluster_resources().get("CPU", 1))
-            workers = max(1, min(self._workers or cpus - 1, cpus - 1, len(pieces)))
-            ray.data.DataContext.get_current().enable_progress_bars = False
-            rows = ray.data.from_items(
-                [{"piece": json.dumps(asdict(piece))} for piece in pieces], override_num_blocks=len(pieces)
-            )
-            done = rows.map_batches(
-                _PieceScorer,
-                fn_constructor_args=(task, str(Path.cwd())),
-                batch_size=1,
-                batch_format="numpy",
-                compute=ray.data.ActorPoolStrategy(size=workers),
-                num_cpus=1,
-            )
-            for row in done.iter_rows():
-                if row["error"]:
-                    raise SemisynthError(row["error"])
-                on_rows(int(row["rows"]))
+            if own:
+                ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
+            self._score(task, pieces, on_rows)
+        except (ConnectionError, ray.exceptions.RayError) as error:
+            last = (str(error).strip() or type(error).__name__).splitlines()[-1]  # of a traceback
+            raise SemisynthError(f"Ray ({self._address or 'on this machine'}): {last}") from error
         finally:
             if own:
                 ray.shutdown()
 
+    def _score(self, task: Task, pieces: list[Piece], on_rows: Callable[[int], None]) -> None:
+        ray = self._ray
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if cpus < 2:
+            raise SemisynthError(
+                f"`--engine ray` needs 2 CPUs or more, one of them for Ray itself, received {cpus}"
+            )
+        workers = min(self._workers or cpus - 1, cpus - 1, len(pieces))
+        ray.data.DataContext.get_current().enable_progress_bars = False
+        rows = ray.data.from_items(
+            [{"piece": json.dumps(asdict(piece))} for piece in pieces], override_num_blocks=len(pieces)
+        )
+        done = rows.map_batches(
+            _PieceScorer,
+            fn_constructor_args=(task, str(Path.cwd())),
+            batch_size=1,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=1,
+        )
+        for row in done.iter_rows():
+            if row["error"]:
+                raise SemisynthError(row["error"])
+            on_rows(int(row["rows"]))
+
 
 class _PieceScorer:
-    """An actor: loads the model once, by its path, and scores one piece a call.
-
-    It works in `folder`, where the job was started: paths are the same on every node, relative ones too.
-    """
+    """An actor: loads the model once, by its path, and scores one piece a call; paths are relative to `folder`."""
 
     def __init__(self, task: Task, folder: str) -> None:
-        os.chdir(folder)
         tf.config.threading.set_intra_op_parallelism_threads(1)  # as many as the CPUs that it was given
         tf.config.threading.set_inter_op_parallelism_threads(1)
-        self._task, self._scorer = task, load_scorer(task)
+        self._task, self._folder = task, folder
+        self._scorer: Scorer | None = None
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
         """Score the piece in `batch`; an error that a user can mend comes back as text: retrying won't help."""
         piece = _piece(str(batch["piece"][0]))
         try:
+            if self._scorer is None:  # here, since Ray would try a constructor that fails again and again
+                os.chdir(self._folder)
+                self._scorer = load_scorer(self._task)
             score_pieces(self._scorer, self._task, [piece])
-        except SemisynthError as error:
-            return {"rows": [0], "error": [str(error)]}
+        except (SemisynthError, OSError) as error:
+            return {"rows": [0], "error": [str(error) or type(error).__name__]}
         return {"rows": [piece.rows], "error": [""]}
 
 

@@ -1,5 +1,6 @@
 """Duplicate ids, found before scoring: eight bytes an id, and the ids themselves only where hashes agree."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from semisynth.scoring.parquet import id_batches
 from semisynth.scoring.pieces import Columns, Piece
 
 IDS_AT_A_TIME = 2**16
+SUSPECTS_AT_A_TIME = 1000  # hashes whose ids are held in memory
 SHOWN = 3
 
 
@@ -33,7 +35,7 @@ def check_ids(pieces: Sequence[Piece], columns: Columns) -> None:
     hashes.sort()
     suspects = np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
     if len(suspects):
-        _compare(_ids(pieces, columns), suspects)
+        _compare(pieces, columns, suspects)
 
 
 def _may_repeat(piece: Piece) -> bool:
@@ -42,8 +44,9 @@ def _may_repeat(piece: Piece) -> bool:
 
 def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.object_]]:
     """Yield the ids of all rows that have one, some at a time."""
-    for path, kind in dict.fromkeys((piece.path, piece.kind) for piece in pieces if _may_repeat(piece)):
-        own = [piece for piece in pieces if piece.path == path]
+    for (path, kind), own in itertools.groupby(
+        filter(_may_repeat, pieces), lambda piece: (piece.path, piece.kind)
+    ):
         if kind == "parquet":
             for batch in id_batches(path, columns):
                 yield batch.drop_null().to_numpy(zero_copy_only=False).astype(object)
@@ -55,19 +58,27 @@ def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.objec
                     yield np.array(ids_of(file, piece, piece.start + first, count), object)
 
 
-def _compare(batches: Iterator[NDArray[np.object_]], suspects: NDArray[np.uint64]) -> None:
+def _compare(pieces: Sequence[Piece], columns: Columns, suspects: NDArray[np.uint64]) -> None:
     """Raise for the first ids that are really equal; different ids of one hash pass."""
-    seen: set[str] = set()
     repeated: list[str] = []
-    for ids in batches:
-        for name in ids[np.isin(pd.util.hash_array(ids, categorize=False), suspects)]:
-            if name in seen and name not in repeated:
-                repeated.append(name)
-            seen.add(name)
-            if len(repeated) > SHOWN:
-                break
+    for first in range(0, len(suspects), SUSPECTS_AT_A_TIME):
+        repeated += _repeated(_ids(pieces, columns), suspects[first : first + SUSPECTS_AT_A_TIME])
         if len(repeated) > SHOWN:
             break
     if repeated:
         more = ", and more" if len(repeated) > SHOWN else ""
         raise SemisynthError(f"ids must differ, these stand in several rows: {', '.join(repeated[:SHOWN])}{more}")
+
+
+def _repeated(batches: Iterator[NDArray[np.object_]], suspects: NDArray[np.uint64]) -> list[str]:
+    """The ids with a hash among `suspects` that stand in several rows, SHOWN + 1 of them at most."""
+    seen: set[str] = set()
+    repeated: dict[str, None] = {}
+    for ids in batches:
+        for name in ids[np.isin(pd.util.hash_array(ids, categorize=False), suspects)]:
+            if name in seen:
+                repeated[name] = None
+            seen.add(name)
+            if len(repeated) > SHOWN:
+                return list(repeated)
+    return list(repeated)

@@ -4,6 +4,7 @@ import glob
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,8 @@ import pyarrow as pa
 from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
 from semisynth.scoring.arrays import ArrayFile, read_arrays, survey_arrays
-from semisynth.scoring.decoding import LARGEST_ENCODED
-from semisynth.scoring.parquet import read_parquet, survey_parquet
+from semisynth.scoring.decoding import LARGEST_ENCODED, UnusableError, check_encoded
+from semisynth.scoring.parquet import READ_BYTES, read_parquet, survey_parquet
 from semisynth.scoring.pieces import Columns, Kind, Piece, Raw
 
 PICTURES = (".png", ".jpg", ".jpeg")
@@ -35,21 +36,27 @@ class Survey:
         return sum(piece.rows for piece in self.pieces)
 
 
-def survey(named: Sequence[str], columns: Columns, rows_per_part: int) -> Survey:
+def survey(named: Sequence[str], columns: Columns, rows_per_part: int, out: Path | None = None) -> Survey:
     """Find the pieces of everything `named`: files, folders of images, and globs.
 
-    SemisynthError where nothing is found, or an input can't be what its name says.
+    A picture that several of them name is scored once. SemisynthError where nothing is found, an input can't be
+    what its name says, or the output folder `out` lies in an input folder: its parts would be inputs next time.
     """
+    seen: set[str] = set()
     pieces: list[Piece] = []
     inputs: list[dict[str, Any]] = []
     pictures: list[str] = []
     for path in _expanded(named):
         if path.suffix.lower() in PICTURES:
-            pictures.append(path.as_posix())
+            pictures += _unseen([path.as_posix()], seen)
             continue
         if path.is_dir():
-            names = _picture_files(path)
+            if out is not None and out.resolve().is_relative_to(path.resolve()):
+                raise SemisynthError(f"{out}: expected an output folder outside of the input folder {path}")
+            names = _unseen(_picture_files(path), seen)
             found, digest = _in_parts(path.as_posix(), names, rows_per_part), _digest_of_names(names)
+        elif path.suffix.lower() not in SUFFIXES and os.path.realpath(path) in seen:
+            continue  # no picture: its folder, named as well, counts it among the bad ones
         else:
             kind = _kind_of(path)
             found = (
@@ -93,19 +100,35 @@ class Reader:
 
 
 def read_pictures(piece: Piece, batch_size: int) -> Iterator[Raw]:
-    """Yield the bytes of image files, `batch_size` at a time; a file's path is its id."""
-    for first in range(0, piece.rows, batch_size):
-        names = piece.names[first : first + batch_size]
-        yield Raw(first, names, pa.array([_content(name) for name in names], pa.large_binary()))
+    """Yield the bytes of image files, at most `batch_size` and about 32 MiB at a time; a file's path is its id."""
+    first, size = 0, 0
+    cells: list[bytes | None] = []
+    refused: dict[int, str] = {}
+    for name in piece.names:
+        content, why = _content(name)
+        if content is None:
+            refused[len(cells)] = why
+        cells.append(content)
+        size += len(content or b"")
+        if len(cells) == batch_size or size >= READ_BYTES or first + len(cells) == piece.rows:
+            names = piece.names[first : first + len(cells)]
+            yield Raw(first, names, pa.array(cells, pa.large_binary()), refused)
+            first, size, cells, refused = first + len(cells), 0, [], {}
 
 
-def _content(name: str) -> bytes | None:
-    """A file's bytes, but no more than one over the limit, so that what is too large is seen as such."""
+def _content(name: str) -> tuple[bytes | None, str]:
+    """A file's bytes, or None and why there are none. What is too large, or no file, is not even opened."""
     try:
+        status = Path(name).stat()
+        if not stat.S_ISREG(status.st_mode):
+            return None, "unreadable: not a file"
+        check_encoded(status.st_size)
         with Path(name).open("rb") as stream:
-            return stream.read(LARGEST_ENCODED + 1)
-    except OSError:
-        return b""  # can't be decoded, which says it
+            return stream.read(LARGEST_ENCODED + 1), ""
+    except UnusableError as error:
+        return None, str(error)
+    except OSError as error:
+        return None, f"unreadable: {error.strerror}"
 
 
 def _ended(piece: Piece, batches: Iterator[Raw]) -> Iterator[tuple[Piece, Raw | None]]:
@@ -127,6 +150,8 @@ def _expanded(named: Sequence[str]) -> list[Path]:
 
 
 def _kind_of(path: Path) -> Kind:
+    if not path.is_file():  # a pipe would be waited for without end
+        raise SemisynthError(f"{path}: expected a file or a folder, received neither")
     kind = SUFFIXES.get(path.suffix.lower())
     if kind:
         return kind
@@ -156,6 +181,14 @@ def _picture_files(folder: Path) -> list[str]:
     return found
 
 
+def _unseen(names: list[str], seen: set[str]) -> list[str]:
+    """Those of `names` that are not in `seen`, by their real paths, which join it."""
+    real = {name: os.path.realpath(name) for name in names}
+    fresh = [name for name in names if real[name] not in seen]
+    seen.update(real.values())
+    return fresh
+
+
 def _in_parts(path: str, names: list[str], rows_per_part: int) -> list[Piece]:
     return [
         Piece(-1, "files", path, start, len(part), names=tuple(part), has_ids=True)
@@ -168,6 +201,10 @@ def _digest_of_names(names: list[str]) -> str:
     """SHA-256 of names, sizes and times of change: reading every file twice would take as long as scoring."""
     digest = hashlib.sha256()
     for name in names:
-        status = Path(name).stat()
-        digest.update(f"{name}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        try:
+            status = Path(name).stat()
+            facts = f"{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:  # such as a link to nothing: it ends in quarantine
+            facts = ""
+        digest.update(f"{name}\0{facts}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

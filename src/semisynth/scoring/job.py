@@ -33,7 +33,7 @@ def run_job(
     with locked(out), _full_disk_named(out):
         task = Task(model, digest_of(model), out, options)
         scorer = load_scorer(task)
-        found = survey(named, options.columns, options.rows_per_part)
+        found = survey(named, options.columns, options.rows_per_part, out)
         check_ids(found.pieces, options.columns)
         claim(out, manifest_of(task.digest, options, found.inputs, len(found.pieces)))
         todo = pending(out, found.pieces, options)

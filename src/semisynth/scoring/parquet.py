@@ -50,29 +50,36 @@ def read_parquet(piece: Piece, columns: Columns, batch_size: int) -> Iterator[Ra
     with open_parquet(piece.path) as file:
         size = _bytes_per_row(file, piece, columns.image)
         count = max(1, min(batch_size, READ_BYTES // size))
-        try:
-            for batch in file.iter_batches(count, list(piece.groups), wanted, use_threads=False):
-                cells = batch.column(batch.schema.get_field_index(columns.image))
-                if piece.has_ids:
-                    ids = pc.cast(batch.column(batch.schema.get_field_index(wanted[1])), pa.string()).to_pylist()
-                else:
-                    ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
-                yield Raw(first, ids, _unwrapped(cells))
-                first += len(batch)
-        except (pa.ArrowException, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise SemisynthError(
-                f"{piece.path}: damaged near row {piece.start + first} ({_line(error)})"
-            ) from error
+        for batch in _batches(file, piece.path, wanted, count, list(piece.groups), piece.start):
+            cells = batch.column(batch.schema.get_field_index(columns.image))
+            if piece.has_ids:
+                ids = pc.cast(batch.column(batch.schema.get_field_index(wanted[1])), pa.string()).to_pylist()
+            else:
+                ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
+            yield Raw(first, ids, _unwrapped(cells))
+            first += len(batch)
 
 
 def id_batches(path: str, columns: Columns) -> Iterator[pa.Array]:
     """Yield the column of ids as strings, a batch at a time."""
     name = columns.id or DEFAULT_ID
     with open_parquet(path) as file:
-        for batch in file.iter_batches(2**16, columns=[name], use_threads=False):
+        for batch in _batches(file, path, [name], 2**16):
             yield pc.cast(batch.column(0), pa.string())
+
+
+def _batches(
+    file: pq.ParquetFile, path: str, wanted: list[str], count: int, groups: list[int] | None = None, row: int = 0
+) -> Iterator[pa.RecordBatch]:
+    """Yield `count` rows at a time of the row groups, all by default; SemisynthError where they are damaged."""
+    try:
+        for batch in file.iter_batches(count, groups, wanted, use_threads=False):
+            yield batch
+            row += len(batch)
+    except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise SemisynthError(f"{path}: damaged near row {row} ({_line(error)})") from error
 
 
 def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
@@ -96,12 +103,15 @@ def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
 
 
 def _bytes_per_row(file: pq.ParquetFile, piece: Piece, column: str) -> int:
-    """The mean over the largest row group's own mean; of the column whose path starts with `column`."""
+    """The largest mean of a row group, in memory: lists of equal pixels take next to nothing in the file."""
+    kind = file.schema_arrow.field(column).type
+    width = max(1, kind.value_type.bit_width // 8) if _is_list(kind) else 0
     worst = 1
     for number in piece.groups:
         group = file.metadata.row_group(number)
         chunks: list[Any] = [group.column(index) for index in range(group.num_columns)]
-        size = sum(c.total_uncompressed_size for c in chunks if c.path_in_schema.split(".")[0] == column)
+        own = [c for c in chunks if c.path_in_schema == column or c.path_in_schema.startswith(f"{column}.")]
+        size = sum(max(chunk.total_uncompressed_size, chunk.num_values * width) for chunk in own)
         worst = max(worst, size // max(1, group.num_rows))
     return worst
 
@@ -122,7 +132,8 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)  # type: ignore[no-any-return]
+    lists = pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    return lists and pa.types.is_primitive(kind.value_type)  # type: ignore[no-any-return]
 
 
 def _line(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from semisynth.files import replacing_file, write_text
+from semisynth.files import replacing_file
 from semisynth.scoring.options import Format
 from semisynth.scoring.pieces import Decoded, Piece
 
@@ -81,9 +82,16 @@ def table_file(target: Path, schema: pa.Schema, format: Format) -> Iterator[Tabl
         try:
             yield writer
             writer.close()
+            _to_disk(stream)
         except BaseException:
             writer.abandon()
             raise
+
+
+def _to_disk(stream: BinaryIO) -> None:
+    """Wait until the file is on the disk: else a power cut could leave its name without its content."""
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 class PartWriter:
@@ -99,12 +107,15 @@ class PartWriter:
     def opened(self) -> Iterator["PartWriter"]:
         """Open the files; on success, rename them all into place."""
         index = self._piece.index
+        quarantine_path(self._out, index).unlink(missing_ok=True)  # of a run that ended before the part was whole
         with table_file(part_path(self._out, index, self._format), self._schema, self._format) as self._part:
             with ExitStack() as self._stack:
                 self._quarantine: TableWriter | None = None
                 yield self
             counts = {"rows": self._rows, "anomalies": self._anomalies, "quarantined": dict(self._reasons)}
-            write_text(state_path(self._out, index), json.dumps(counts | {"worst": self._worst}))
+            with replacing_file(state_path(self._out, index)) as temporary, temporary.open("wb") as stream:
+                stream.write(json.dumps(counts | {"worst": self._worst}).encode())
+                _to_disk(stream)
 
     def add(self, decoded: Decoded, table: pa.Table) -> None:
         """Append scored rows, and quarantine the bad ones."""

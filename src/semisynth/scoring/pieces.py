@@ -1,7 +1,7 @@
 """What a job reads: pieces of the inputs, and rows of them on their way to the network."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -41,12 +41,13 @@ class Raw:
     """Rows as they were read: the first one's place in the piece, their ids, and their cells, not yet decoded.
 
     `cells` is an Arrow array of encoded images (binary) or of lists of pixels, an array (n, height, width) of any
-    type, or for rows that need no reading to be refused the reason.
+    type, or for rows that need no reading to be refused the reason. `refused`: why rows of the batch are null.
     """
 
     first: int
     ids: Sequence[str | None]
     cells: pa.Array | NDArray[Any] | str
+    refused: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

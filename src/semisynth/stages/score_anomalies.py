@@ -19,7 +19,7 @@ from semisynth.files import replacing_file, write_csv, write_json
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_bars
 from semisynth.scoring.explain import SHEET
-from semisynth.scoring.folder import EXPLAIN
+from semisynth.scoring.folder import EXPLAIN, MANIFEST
 from semisynth.scoring.job import run_job
 from semisynth.scoring.model import load_detector
 from semisynth.scoring.options import JobOptions
@@ -52,6 +52,8 @@ def score_anomalies(
     except ValueError as error:
         raise SemisynthError(f"{test}: {error}") from error
     _save(planted, hidden)
+    if (scores / MANIFEST).exists():  # this stage's own folder, which DVC would have cleared: inputs may differ
+        shutil.rmtree(scores)
     options = JobOptions(alpha=_alpha(detector, section.alpha), explain=EXPLAINED, every_detector=True)
     summary = run_job([str(planted)], detector, scores, options)
     if summary["quarantined"]:
