@@ -10,7 +10,7 @@ import tensorflow as tf
 from semisynth.data.imageset import ImageSet
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers import labelling
-from semisynth.synthesizers.labelling import LabellerModel, Schedule, propagated, train_labeller
+from semisynth.synthesizers.labelling import LabellerModel, Schedule, pixel_votes, propagated, train_labeller
 from semisynth.training.determinism import seed_everything
 
 SIDE = 16
@@ -227,3 +227,33 @@ def test_weights_are_averaged_over_the_last_steps(few, many, watched):
 def test_a_phase_without_updates_is_refused(less):
     with pytest.raises(ValueError, match="at least one update"):
         Schedule(**{"contrast": 2, "rounds": 1, "steps": 2} | less)
+
+
+def test_pixels_vote_for_the_class_of_the_images_that_look_alike(few):
+    random = np.random.default_rng(0)
+    classes = np.arange(60) % 3
+    blobs = np.zeros((3, SIDE, SIDE))
+    blobs[0, 2:7, 2:7] = blobs[1, 2:7, 9:14] = blobs[2, 9:14, 5:10] = 200
+    images = np.clip(blobs[classes] + random.normal(0, 20, (60, SIDE, SIDE)), 0, 255).astype(np.uint8)
+    known = ImageSet(images[:3], classes[:3], few.class_names, "blobs", 60)
+    votes = pixel_votes(known, images[3:])
+    assert votes.shape == (57, 3)
+    np.testing.assert_array_equal(votes.argmax(axis=1), classes[3:])
+
+
+def test_votes_are_counted_once_a_training_and_reach_every_round(few, many, monkeypatch):
+    counted, received = [], []
+
+    def count(*arguments):
+        counted.append(pixel_votes(*arguments))
+        return counted[-1]
+
+    def watch(*arguments):
+        received.append(arguments[3])
+        return propagated(*arguments)
+
+    monkeypatch.setattr(labelling, "pixel_votes", count)
+    monkeypatch.setattr(labelling, "propagated", watch)
+    train(few, many)
+    assert len(counted) == 1
+    assert [votes is counted[0] for votes in received] == [True, True]

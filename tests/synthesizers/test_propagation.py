@@ -44,6 +44,30 @@ def test_labels_follow_the_manifold_where_the_nearest_label_is_wrong():
     assert (received.argmax(axis=1) == np.repeat([0, 1], 60)).all()
 
 
+def test_votes_decide_a_cluster_without_a_label_and_no_other():
+    """Two labelled clusters, and a third one that only touches the first; votes give it to the second."""
+    third = cluster(2, 30, 5)
+    bridge = np.linspace(cluster(0, 1, 6)[0], third[0], 12).astype(np.float32)
+    features = np.concatenate([cluster(0, 30, 1), cluster(1, 30, 2), third, bridge])
+    known = np.concatenate([cluster(0, 1, 3), cluster(1, 1, 4)])
+    votes = np.full((len(features), 2), 0.5, np.float32)
+    votes[:30] = 0.3, 0.7  # less sure than the label
+    votes[60:90] = 0.05, 0.95
+    alone, helped = (propagate(features, known, labels(0, 1), 2, given) for given in (None, votes))
+    assert (alone[60:90, 0] > 0.9).all()
+    assert (helped[60:90, 1] > 0.9).all()
+    assert (helped[:30].argmax(axis=1) == 0).all()
+    assert (helped[30:60].argmax(axis=1) == 1).all()
+
+
+def test_votes_for_a_class_weigh_the_same_however_many_they_are():
+    features, known = cluster(0, 40, 1, 0.5), cluster(1, 4, 2, 0.5)
+    votes = np.random.default_rng(0).uniform(0.1, 1, (40, 2)).astype(np.float32)
+    expected = propagate(features, known, labels(0, 0, 1, 1), 2, votes)
+    scaled = votes * np.array([5, 0.1], np.float32)
+    np.testing.assert_allclose(propagate(features, known, labels(0, 0, 1, 1), 2, scaled), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_probabilities_sum_to_1(classes):
     random = np.random.default_rng(0)

@@ -13,23 +13,32 @@ NEIGHBOURS = 10
 POWER = 4  # of the cosine similarity, which gives an edge its weight
 REACH = 0.99  # the share of its neighbours' beliefs that an image takes over in each step
 STEPS = 50
-SHARPENING = 2  # exponent of the beliefs, which the walk blurs
-_BLOCK = 2000  # rows of similarities at a time: (2000, n) float32
+SHARPENING = 4  # exponent of the beliefs, which the walk blurs
+VOTES = 3  # the mass of all votes for a class, where its labels together have 1
+_BLOCK = 500  # rows of similarities at a time: (500, n) float32
 
 
 def propagate(
-    features: NDArray[np.float32], known: NDArray[np.float32], labels: NDArray[np.int64], classes: int
+    features: NDArray[np.float32],
+    known: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    classes: int,
+    votes: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of images with `features` (n, d).
 
     `known` (m, d) are the features of images with `labels` int64 (m,). Each class starts with the same mass,
     however many of its images are labelled; how large it grows, the graph alone decides. An image that no
-    label reaches gets the same probability for every class. ValueError where there are fewer than two images.
+    label reaches gets the same probability for every class. `votes` (n, classes), probabilities by another
+    view of the images, spread like labels of less weight: a cluster without a label goes where its images'
+    votes do, as in co-training (Blum and Mitchell, COLT 1998). ValueError where there are fewer than two images.
     """
     walk = _graph(np.concatenate([known, features]))
     start = np.zeros((walk.shape[0], classes), np.float32)
     start[np.arange(len(labels)), labels] = 1
     start /= np.maximum(start.sum(axis=0), 1)
+    if votes is not None:
+        start[len(labels) :] = VOTES * votes / np.maximum(votes.sum(axis=0), 1e-12)
     belief = start
     for _ in range(STEPS):
         belief = np.float32(REACH) * (walk @ belief) + np.float32(1 - REACH) * start
