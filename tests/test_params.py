@@ -35,7 +35,11 @@ def test_sections_are_frozen() -> None:
     [
         (["split"], "labeled", "`split.labeled` is an unknown key, did you mean `labelled`?"),
         ([], "spilt", "`spilt` is an unknown key, did you mean `split`?"),
-        (["train_baseline", "svm"], "xyz", "`train_baseline.svm.xyz` is an unknown key, known keys: C, gamma"),
+        (
+            ["train_baseline", "svm"],
+            "xyz",
+            "`train_baseline.svm.xyz` is an unknown key, known keys: C, gamma, max_images",
+        ),
     ],
 )
 def test_unknown_key_is_told_with_the_nearest_known(

@@ -36,6 +36,7 @@ TINY = {
         "arms": ["synthetic", "all"],
         "classical_images": 60,
         "pseudo_per_class": 5,
+        "pseudo_copies": 30,
         "pseudo_confidence": 0.0,
     },
     "train_augmented": {"classifiers": ["cnn", "lightgbm", "svm", "logistic"]},

@@ -64,6 +64,7 @@ class Svm(Section):
 
     C: PositiveFloat
     gamma: PositiveFloat | Literal["scale"]
+    max_images: Positive = Field(description="that it learns from: its time grows with their square")
 
 
 class Logistic(Section):
@@ -151,6 +152,9 @@ class Augment(Section):
         description="transformed copies, at most; never more than the training images"
     )
     pseudo_per_class: Positive = Field(description="pseudo-labelled images a class at most")
+    pseudo_copies: Positive = Field(
+        description="transformed copies of labelled and pseudo-labelled images, at most"
+    )
     pseudo_confidence: Probability
     seed: Seed
 

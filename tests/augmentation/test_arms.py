@@ -22,6 +22,7 @@ def parts():
         "classical": plain(3, 2),
         "synthetic": plain(4, 3, provenance=np.full(4, 1, np.uint8), confidence=np.full(4, 0.5, np.float32)),
         "pseudo": plain(5, 4, provenance=np.full(5, 2, np.uint8), confidence=np.full(5, 0.75, np.float32)),
+        "copies": plain(3, 5, provenance=np.array([0, 2, 2], np.uint8), confidence=np.float32([1, 0.75, 0.75])),
     }
 
 
@@ -32,7 +33,6 @@ def parts():
         ("synthetic", [1] * 2 + [3] * 4),
         ("pseudo", [1] * 2 + [4] * 5),
         ("synthetic+classical", [1] * 2 + [2] * 3 + [3] * 4),
-        ("all", [1] * 2 + [2] * 3 + [3] * 4 + [4] * 5),
     ],
 )
 def test_every_arm_holds_exactly_its_images(name, pixels, parts):
@@ -44,12 +44,19 @@ def test_every_arm_holds_exactly_its_images(name, pixels, parts):
     assert (arm.dataset, arm.pool, arm.class_names) == ("planted", 1000, ("even", "odd"))
 
 
+def test_the_arm_all_holds_copies_too_with_what_they_bring(parts):
+    arm = build_arm("all", **parts)
+    assert arm.images[:, 0, 0].tolist() == [1] * 2 + [2] * 3 + [3] * 4 + [4] * 5 + [5] * 3
+    assert arm.provenance.tolist() == [0] * 5 + [1] * 4 + [2] * 5 + [0, 2, 2]
+    assert arm.confidence.tolist() == [1] * 5 + [0.5] * 4 + [0.75] * 5 + [1, 0.75, 0.75]
+
+
 def test_the_parameters_know_the_same_arms():
     assert set(get_args(ArmName)) == set(parts_of_arm)
 
 
 def test_provenance_counts(parts):
-    assert provenance_counts(build_arm("all", **parts)) == {"labelled": 5, "synthetic": 4, "pseudo": 5}
+    assert provenance_counts(build_arm("all", **parts)) == {"labelled": 6, "synthetic": 4, "pseudo": 7}
     assert provenance_counts(parts["labelled"]) == {"labelled": 2}
 
 
@@ -59,7 +66,7 @@ def test_an_unknown_arm_is_refused(parts):
 
 
 def test_without_pseudo_labels_only_the_arms_that_need_them_are_refused(parts):
-    without = parts | {"pseudo": None}
+    without = parts | {"pseudo": None, "copies": None}
     assert len(build_arm("synthetic+classical", **without)) == 9
     with pytest.raises(SemisynthError, match=r"arm `all`: .*`augment\.pseudo_confidence`"):
         build_arm("all", **without)

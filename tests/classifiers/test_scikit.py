@@ -18,7 +18,15 @@ class Foreign(SVC):
 
 
 def save_as_svm(folder, model, **settings):
-    known = {"name": "svm", "side": 16, "classes": 10, "seed": 0, "C": 1.0, "gamma": 0.1} | settings
+    known = {
+        "name": "svm",
+        "side": 16,
+        "classes": 10,
+        "seed": 0,
+        "C": 1.0,
+        "gamma": 0.1,
+        "max_images": 9,
+    } | settings
     save_bundle(folder, "classifier", known, lambda part: skops.io.dump(model, part / MODEL_FILE))
 
 
@@ -57,6 +65,19 @@ def test_the_support_vector_machine_is_calibrated_on_held_out_images(make, digit
     assert abs(probabilities.max(axis=1).mean() - right.mean()) < 0.15
     assert sure.mean() > 0.1
     assert right[sure].mean() > 0.9
+
+
+def test_the_support_vector_machine_learns_from_so_many_images_at_most(make, digits):
+    images, labels = digits
+    known = {tuple(row) for row in images[:300].reshape(300, -1) / np.float32(255)}
+    limited, again, other = (
+        make("svm", max_images=100, seed=seed).fit(images[:300], labels[:300]) for seed in (0, 0, 1)
+    )
+    support = [tuple(row) for row in limited._model.support_vectors_]
+    assert 10 < len(support) <= 100
+    assert known.issuperset(support)
+    np.testing.assert_array_equal(limited.predict_proba(images), again.predict_proba(images))
+    assert (limited.predict_proba(images) != other.predict_proba(images)).any()
 
 
 def test_one_image_a_class_leaves_the_temperature_at_1(make, digits):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from semisynth.data.imageset import PSEUDO, SYNTHETIC, ImageSet, load_images, save_images
+from semisynth.data.imageset import LABELLED, PSEUDO, SYNTHETIC, ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import augment as stage
 
@@ -50,7 +50,7 @@ def use_synthesizer(monkeypatch, *, learns_labels=False, **attributes):
 
 def run(folder, **changes):
     tree = YAML(typ="safe", pure=True).load(SHIPPED)
-    tree["augment"].update({"classical_images": 6, "pseudo_per_class": 5, **changes})
+    tree["augment"].update({"classical_images": 6, "pseudo_per_class": 5, "pseudo_copies": 7, **changes})
     YAML(typ="safe", pure=True).dump(tree, folder / "params.yaml")
     inputs = {name: folder / f"{name}.npz" for name in ("labelled", "unlabelled", "synthetic")}
     models = {"synthesizer": folder / "synthesizer", "baseline": folder / "baseline"}
@@ -61,12 +61,13 @@ def run(folder, **changes):
 
 def test_every_arm_is_counted_by_provenance(folder):
     metrics = run(folder)
+    copied = int((load_images(folder / "augmented" / "all.npz").provenance[-7:] == LABELLED).sum())
     assert metrics["arms"] == {
         "classical": {"images": 10, "labelled": 10, "synthetic": 0, "pseudo": 0},
         "synthetic": {"images": 12, "labelled": 4, "synthetic": 8, "pseudo": 0},
         "pseudo": {"images": 14, "labelled": 4, "synthetic": 0, "pseudo": 10},
         "synthetic+classical": {"images": 18, "labelled": 10, "synthetic": 8, "pseudo": 0},
-        "all": {"images": 28, "labelled": 10, "synthetic": 8, "pseudo": 10},
+        "all": {"images": 35, "labelled": 10 + copied, "synthetic": 8, "pseudo": 10 + 7 - copied},
     }
     for arm, counts in metrics["arms"].items():
         assert len(load_images(folder / "augmented" / f"{arm}.npz")) == counts["images"]

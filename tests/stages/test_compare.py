@@ -14,7 +14,7 @@ from semisynth.stages.compare import compare
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("left", "middle", "right")
-SETTINGS = {"logistic": {"C": 1.0, "max_iter": 50}, "svm": {"C": 5.0, "gamma": "scale"}}
+SETTINGS = {"logistic": {"C": 1.0, "max_iter": 50}, "svm": {"C": 5.0, "gamma": "scale", "max_images": 1000}}
 
 
 def stripes(n: int, seed: int) -> ImageSet:

@@ -14,7 +14,7 @@ parts_of_arm = {
     "synthetic": ("synthetic",),
     "pseudo": ("pseudo",),
     "synthetic+classical": ("classical", "synthetic"),
-    "all": ("classical", "synthetic", "pseudo"),
+    "all": ("classical", "synthetic", "pseudo", "copies"),
 }
 provenance_of_part = {"classical": LABELLED, "synthetic": SYNTHETIC, "pseudo": PSEUDO}
 
@@ -26,16 +26,17 @@ def build_arm(
     classical: ImageSet,
     synthetic: ImageSet,
     pseudo: ImageSet | None,
+    copies: ImageSet | None,
 ) -> ImageSet:
-    """Join the `labelled` images and those that arm `name` adds: transformed copies, synthetic, pseudo-labelled.
+    """Join the `labelled` images and those that arm `name` adds, in the order of the arguments.
 
-    They come in this order. Labelled images and their transformed copies have provenance 0 and confidence 1.
-    Raises SemisynthError for an unknown arm, for sides or classes that differ, and where the arm needs `pseudo`
-    and it is None.
+    Labelled images and `classical`, transformed copies of them, have provenance 0 and confidence 1. `copies` are
+    such of labelled and pseudo-labelled images, and bring what these have. Raises SemisynthError for an unknown
+    arm, for sides or classes that differ, and where the arm needs `pseudo` or `copies` and they are None.
     """
     if name not in parts_of_arm:
         raise SemisynthError(f"arm `{name}` is unknown, expected one of {', '.join(parts_of_arm)}")
-    given = {"classical": classical, "synthetic": synthetic, "pseudo": pseudo}
+    given = {"classical": classical, "synthetic": synthetic, "pseudo": pseudo, "copies": copies}
     marked = [_marked(labelled, LABELLED)]
     for part in parts_of_arm[name]:
         images = given[part]
@@ -44,7 +45,7 @@ def build_arm(
                 f"arm `{name}`: no image reaches `augment.pseudo_confidence`, lower it or drop the arm"
             )
         _check_alike(images, labelled)
-        marked.append(_marked(images, provenance_of_part[part]))
+        marked.append(_marked(images, provenance_of_part[part]) if part in provenance_of_part else images)
     return _union(marked)
 
 

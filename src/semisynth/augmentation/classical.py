@@ -42,16 +42,21 @@ def transformed_copies(
 
     Classes that occur share `count` as evenly as possible, and so do the images within a class.
     """
+    sources = sources_of_copies(labels, count, seed=seed)
+    return transform(images[sources], seed=seed), labels[sources]
+
+
+def sources_of_copies(labels: NDArray[np.int64], count: int, *, seed: int) -> NDArray[np.int64]:
+    """Indices int64 (count,) of the images to copy, in the shares that `transformed_copies` tells."""
     rng = np.random.default_rng([seed, _COPIES])
     present = np.unique(labels)
     shares = [len(part) for part in np.array_split(np.arange(count), len(present))]
-    sources = np.concatenate(
+    return np.concatenate(
         [
             np.resize(rng.permutation(np.flatnonzero(labels == label)), share)
             for label, share in zip(present, shares, strict=True)
         ]
     )
-    return transform(images[sources], seed=seed), labels[sources]
 
 
 def _sampling_points(

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.svm import SVC
 
-from semisynth.classifiers.base import PositiveFloat, Settings, softmax
+from semisynth.classifiers.base import Positive, PositiveFloat, Settings, softmax
 from semisynth.classifiers.crossval import stratified_folds
 from semisynth.classifiers.margins import fitted_temperature, lost_margins, pairwise_decisions
 from semisynth.classifiers.scikit import Rows, ScikitClassifier
 
 CALIBRATION_FOLDS, CALIBRATION_IMAGES = 3, 1000
-KERNEL_CACHE = 500  # megabytes
+KERNEL_CACHE = 1000  # megabytes
+_DRAW = 44  # tells this module's random stream from others of the same seed
 
 
 class SvmSettings(Settings):
@@ -21,11 +22,14 @@ class SvmSettings(Settings):
     name: Literal["svm"] = "svm"
     C: PositiveFloat
     gamma: PositiveFloat | Literal["scale"]
+    max_images: Positive
     temperature: PositiveFloat = 1.0
 
 
 class SvmClassifier(ScikitClassifier[SvmSettings]):
-    """Its probabilities are a softmax of lost margins at a temperature.
+    """It learns from at most `max_images` images, drawn at random: its time grows with their square.
+
+    Its probabilities are a softmax of lost margins at a temperature.
 
     A machine has no probabilities of its own, so the temperature is fitted on held-out parts of at most
     1,000 training images; it stays 1 where a class has a single image.
@@ -34,6 +38,10 @@ class SvmClassifier(ScikitClassifier[SvmSettings]):
     settings_type, model_type = SvmSettings, SVC
 
     def _fit(self, rows: Rows, labels: NDArray[np.int64]) -> None:
+        if len(rows) > self.settings.max_images:
+            chosen = np.random.default_rng([self.settings.seed, _DRAW]).permutation(len(rows))
+            chosen = np.sort(chosen[: self.settings.max_images])
+            rows, labels = rows[chosen], labels[chosen]
         self.settings = self.settings.model_copy(update={"temperature": self._temperature(rows, labels)})
         self._model = self._machine(rows, labels)
 

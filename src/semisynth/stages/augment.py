@@ -1,13 +1,14 @@
 """Make the arms: the labelled images, and what each arm adds to them."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.augmentation.arms import build_arm, provenance_counts
-from semisynth.augmentation.classical import transformed_copies
+from semisynth.augmentation.classical import sources_of_copies, transform, transformed_copies
 from semisynth.augmentation.selection import average_probabilities, select_confident
 from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
@@ -33,7 +34,7 @@ def augment(
     known, others, drawn = load_images(labelled), load_images(unlabelled), load_images(synthetic)
     count = min(section.classical_images, known.pool)
     images, labels = transformed_copies(known.images, known.labels, count, seed=section.seed)
-    copies = replace(known, images=images, labels=labels, provenance=None, confidence=None)
+    classical = replace(known, images=images, labels=labels, provenance=None, confidence=None)
     teacher, probabilities = _taught(baseline, synthesizer, known, others.images)
     pseudo = _pseudo_labelled(
         others,
@@ -42,10 +43,15 @@ def augment(
         per_class=section.pseudo_per_class,
         seed=section.seed,
     )
+    build = partial(build_arm, labelled=known, classical=classical, synthetic=drawn, pseudo=pseudo)
+    copies = None
+    if pseudo is not None:
+        count = min(section.pseudo_copies, known.pool)
+        copies = _copies(build("pseudo", copies=None), count, section.seed)
     counts = {}
     with replacing_folder(augmented) as folder:
         for arm in section.arms:
-            data = build_arm(arm, labelled=known, classical=copies, synthetic=drawn, pseudo=pseudo)
+            data = build(arm, copies=copies)
             save_images(folder / f"{arm}.npz", data)
             counts[arm] = {"images": len(data)} | provenance_counts(data)
     histogram = np.bincount(() if pseudo is None else pseudo.labels, minlength=known.classes)
@@ -57,6 +63,12 @@ def augment(
         "share_above_threshold": float((probabilities.max(axis=1) >= section.pseudo_confidence).mean()),
     }
     write_json(results / "metrics.json", metrics)
+
+
+def _copies(taught: ImageSet, count: int, seed: int) -> ImageSet:
+    """Transformed copies of labelled and pseudo-labelled images, with the provenance and confidence of these."""
+    copies = taught.take(sources_of_copies(taught.labels, count, seed=seed))
+    return replace(copies, images=transform(copies.images, seed=seed))
 
 
 def _taught(
