@@ -12,7 +12,7 @@ SOURCE = ROOT / "src"
 PACKAGE = SOURCE / "semisynth"
 ROWS = [
     {"stages", "cli", "doctor"},
-    {"scoring"},
+    {"scoring", "sampling"},
     {"synthesizers", "classifiers", "augmentation", "quality", "anomaly", "reporting", "params"},
     {"training"},
     {"data", "networks", "losses"},

@@ -4,6 +4,7 @@ import pytest
 from typer.testing import CliRunner
 
 from semisynth.cli import app
+from semisynth.sampling.samples import SampleOptions
 from semisynth.scoring.options import JobOptions
 from semisynth.scoring.pieces import Columns
 
@@ -78,3 +79,37 @@ def test_quarantined_rows_end_with_status_3(summary):
     done = CliRunner().invoke(app, COMMAND)
     assert done.exit_code == 3
     assert "quarantine.parquet: 4 null, 1 NaN" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--out", "o.npz"],
+        ["--model", "m", "--out", "o.npz", "--count", "0"],
+        ["--model", "m", "--out", "o.npz", "--seed", "-1"],
+        ["--model", "m", "--out", "o.npz", "--truncation", "0"],
+        ["--model", "m", "--out", "o.npz", "--truncation", "nan"],
+        ["--model", "m", "--out", "o.npz", "--format", "jpg"],
+    ],
+)
+def test_wrong_usage_of_sample_ends_with_status_2(arguments):
+    assert CliRunner().invoke(app, ["sample", *arguments]).exit_code == 2
+
+
+def test_sample_without_a_model_fails_with_one_line(tmp_path):
+    done = CliRunner().invoke(app, ["sample", "--model", str(tmp_path), "--out", str(tmp_path / "o.npz")])
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"error: {tmp_path}/bundle.json: no such file")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_options_reach_the_samples(monkeypatch):
+    asked = []
+    monkeypatch.setattr("semisynth.sampling.job.write_samples", lambda *arguments: asked.append(arguments) or 12)
+    more = "--class b --class a --count 6 --seed 3 --truncation 0.5 --format folder --force"
+    done = CliRunner().invoke(app, ["sample", "--model", "m", "--out", "o", *more.split()])
+    assert (done.exit_code, done.stdout) == (0, "o: 12 images\n")
+    ((model, out, options),) = asked
+    assert (str(model), str(out)) == ("m", "o")
+    assert options == SampleOptions(("b", "a"), 6, 3, 0.5, "folder", True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from semisynth.doctor import Finding, examine
+from semisynth.sampling.outputs import OutputFormat as FileFormat
 from semisynth.stages.runner import fail, with_clear_errors
 
 QUARANTINED = 3  # exit status: done, but some rows could not be scored
@@ -78,7 +79,7 @@ def score(
     if engine is not EngineName.RAY and (ray_address is not None or workers is not None):
         option = "--workers" if ray_address is None else "--ray-address"
         raise typer.BadParameter("needs `--engine ray`", param_hint=option)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of TensorFlow's chatter, errors alone
+    _quieten_tensorflow()
     from semisynth.scoring.job import run_job  # TensorFlow takes seconds to load: not for the other commands
     from semisynth.scoring.options import JobOptions
     from semisynth.scoring.pieces import Columns
@@ -119,6 +120,52 @@ def _told(summary: dict[str, Any], alpha: float) -> str:
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary["quarantined"].items())
         lines.append(f"{summary['out']}/quarantine.parquet: {reasons}")
     return "\n".join(lines)
+
+
+def _larger_than_0(value: float | None) -> float | None:
+    """The value of an option; wrong usage where it is 0, less, or NaN."""
+    if value is not None and not value > 0:
+        raise typer.BadParameter(f"{value:g} is not larger than 0")
+    return value
+
+
+ClassNames = Annotated[
+    list[str] | None, typer.Option("--class", metavar="NAME", help="or index; may be repeated; else every class")
+]
+Truncation = Annotated[
+    float | None, typer.Option(callback=_larger_than_0, help="largest size of a latent's components")
+]
+Seed = Annotated[int, typer.Option(min=0)]
+Force = Annotated[bool, typer.Option("--force", help="replace what stands at `--out`")]
+
+
+@app.command()
+def sample(
+    model: Annotated[Path, typer.Option(help="synthesizer, as `dvc repro train_synthesizer` makes it")],
+    out: Annotated[Path, typer.Option(help="written: an .npz, a .png, or a folder of images")],
+    classes: ClassNames = None,
+    count: Annotated[int, typer.Option(min=1, help="images of each class; in all where there are none")] = 10,
+    seed: Seed = 0,
+    truncation: Truncation = None,
+    output_format: Annotated[
+        FileFormat | None, typer.Option("--format", help="else by the name of `--out`")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Draw images from a trained synthesizer.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    _quieten_tensorflow()
+    from semisynth.sampling.job import write_samples
+    from semisynth.sampling.samples import SampleOptions
+
+    options = SampleOptions(tuple(classes or ()), count, seed, truncation, output_format, force)
+    with_clear_errors(lambda: print(f"{out}: {write_samples(model, out, options)} images"))
+
+
+def _quieten_tensorflow() -> None:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of its chatter, errors alone
 
 
 def main() -> None:

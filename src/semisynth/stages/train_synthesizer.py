@@ -74,7 +74,7 @@ def train_synthesizer(
         resume=resume / "adversary",
         on_epoch=draw_grid,
     )
-    trained.save(synthesizer)
+    replace(trained, class_names=known.class_names).save(synthesizer)
     facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     _report(results, history, of_labeller, facts | {"precision": precision, "labels_learned_from": len(taught)})
     with replacing_folder(results / "samples") as folder:

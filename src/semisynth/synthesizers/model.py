@@ -1,7 +1,8 @@
 """A trained synthesizer: samples images, and judges them. Saved and loaded as a bundle."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,8 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.data.pixels import from_signed
+from semisynth.errors import SemisynthError
 from semisynth.synthesizers.recipes import Recipe, recipe_by_name
-from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import Bundle, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import batched_outputs
 
 KIND = "synthesizer"
@@ -18,13 +20,14 @@ KIND = "synthesizer"
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """The two networks of a recipe with their averaged weights, in float32."""
+    """The two networks of a recipe with their averaged weights, in float32; `class_names` may be left out."""
 
     recipe: Recipe
     generator: keras.Model
     discriminator: keras.Model
     side: int
     classes: int
+    class_names: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -79,7 +82,9 @@ class Synthesizer:
             save_weights(inside / "generator.npz", self.generator)
             save_weights(inside / "discriminator.npz", self.discriminator)
 
-        settings = {"recipe": self.recipe.name, "side": self.side, "classes": self.classes}
+        settings: dict[str, Any] = {"recipe": self.recipe.name, "side": self.side, "classes": self.classes}
+        if self.class_names:
+            settings["class_names"] = list(self.class_names)
         save_bundle(folder, KIND, settings, write)
 
 
@@ -103,4 +108,15 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)
-    return loaded
+    return replace(loaded, class_names=_class_names(bundle, loaded.classes))
+
+
+def _class_names(bundle: Bundle, classes: int) -> tuple[str, ...]:
+    if "class_names" not in bundle.settings:
+        return ()
+    names = tuple(map(str, setting(bundle, "class_names", list)))
+    if len(set(names)) != len(names) or len(names) != classes:
+        raise SemisynthError(
+            f"{bundle.folder}: {classes} class names that differ expected, received {list(names)}"
+        )
+    return names

@@ -1,0 +1,45 @@
+"""Which classes a user asks for, by name or index."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from semisynth.errors import SemisynthError
+from semisynth.synthesizers.model import Synthesizer
+
+MOST_LISTED = 20  # names in a message
+
+
+def names_of(synthesizer: Synthesizer) -> tuple[str, ...]:
+    """One name a class: those of the bundle, or the indices where it has none."""
+    return synthesizer.class_names or tuple(map(str, range(synthesizer.classes)))
+
+
+def chosen_classes(synthesizer: Synthesizer, asked: Sequence[str]) -> list[int]:
+    """The indices of the classes `asked` for, by name, else by index, in that order; all where none is.
+
+    A recipe without classes counts as one of class 0. SemisynthError for a class that does not exist, or is asked
+    for twice, and for any where the recipe has none.
+    """
+    if not synthesizer.has_classes:
+        if asked:
+            raise SemisynthError(
+                f"`--class {asked[0]}`: recipe `{synthesizer.recipe.name}` has no classes; leave the option out"
+            )
+        return [0]
+    names = names_of(synthesizer)
+    chosen = [_index(name, names) for name in asked] or list(range(len(names)))
+    twice = next((label for label in chosen if chosen.count(label) > 1), None)
+    if twice is not None:
+        raise SemisynthError(f"`--class {names[twice]}`: asked for twice, once expected")
+    return chosen
+
+
+def _index(asked: str, names: Sequence[str]) -> int:
+    if asked in names:
+        return names.index(asked)
+    if asked.isdecimal() and int(asked) < len(names):
+        return int(asked)
+    near = get_close_matches(asked, names, 3)
+    known = ", ".join(names[:MOST_LISTED]) + (", …" if len(names) > MOST_LISTED else "")
+    hint = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else f"known classes: {known}"
+    raise SemisynthError(f"`--class {asked}` names no class; {hint}")

@@ -1,0 +1,33 @@
+"""Draw images from a trained synthesizer into a file or a folder: what `semisynth sample` runs."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from semisynth.errors import SemisynthError
+from semisynth.sampling.formats import write_folder, write_npz, write_png
+from semisynth.sampling.latents import check_truncation
+from semisynth.sampling.outputs import OutputFormat, check_vacant, format_of
+from semisynth.sampling.samples import SampleOptions, Samples
+from semisynth.synthesizers.model import load_synthesizer
+
+WRITERS: Mapping[OutputFormat, Callable[[Path, Samples], None]] = {
+    "npz": write_npz,
+    "png": write_png,
+    "folder": write_folder,
+}
+
+
+def write_samples(model: Path, out: Path, options: SampleOptions) -> int:
+    """Write images of the synthesizer in the bundle `model` to `out`, whole or not at all; return how many.
+
+    SemisynthError where an option or the bundle is wrong, something stands at `out` already, or the images are
+    too many for the format.
+    """
+    if options.count < 1:
+        raise SemisynthError(f"`--count` must be at least 1, received {options.count}")
+    check_truncation(options.truncation)
+    kind = format_of(out, options.format)
+    check_vacant(out, kind, force=options.force)
+    samples = Samples(load_synthesizer(model), options)
+    WRITERS[kind](out, samples)
+    return len(samples)

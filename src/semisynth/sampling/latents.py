@@ -1,0 +1,67 @@
+"""Standard normal latents: drawn by seed, class and number, truncated, and on the way between two others."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+from semisynth.errors import SemisynthError
+
+Latents = NDArray[np.float32]
+
+LEAST_SINE = 1e-6  # of the angle between two latents that an arc can join
+
+
+def check_truncation(truncation: float | None) -> None:
+    """SemisynthError unless `truncation` is None or larger than 0."""
+    if truncation is not None and not truncation > 0:  # true for NaN as well
+        raise SemisynthError(f"`--truncation` must be larger than 0, received {truncation:g}")
+
+
+def draw_latents(
+    size: int, labels: NDArray[np.int64], numbers: NDArray[np.int64], *, seed: int, truncation: float | None = None
+) -> Latents:
+    """The latents float32 (n, size) of the images that are the `numbers`-th (n,) of their classes `labels` (n,).
+
+    Each depends on seed, class and number alone: more images, or other classes beside, leave it as it is.
+    Components outside of ±`truncation` are drawn again until they lie inside (Brock 2019, arXiv 1809.11096).
+    """
+    keys = zip(labels.tolist(), numbers.tolist(), strict=True)
+    return np.stack([_drawn(size, [seed, *key], truncation) for key in keys])
+
+
+def _drawn(size: int, key: list[int], truncation: float | None) -> Latents:
+    random = np.random.default_rng(key)
+    latent = random.standard_normal(size, np.float32)
+    if truncation is None:
+        return latent
+    # One draw from the part of the distribution that is inside is what drawing until inside comes to.
+    again = ndtri(random.uniform(ndtr(-truncation), ndtr(truncation), size))
+    inside = np.nextafter(np.float32(truncation), np.float32(0))  # float32 may round the limit up
+    return np.clip(np.where(np.abs(latent) <= truncation, latent, again), -inside, inside).astype(np.float32)
+
+
+def slerp(first: Latents, last: Latents, steps: int) -> Latents:
+    """Latents float32 (steps, size) from `first` to `last` (size,), both included, by equal angles.
+
+    Shoemake 1985 (doi 10.1145/325334.325242): between normal latents, whose norms hardly differ, it keeps the
+    norm, where a straight line would pass through rarer, shorter ones. Straight where no arc is defined.
+    """
+    share = np.linspace(0, 1, steps)[:, np.newaxis]  # (steps, 1)
+    start, end = first.astype(np.float64), last.astype(np.float64)
+    norms = np.linalg.norm(start) * np.linalg.norm(end)
+    angle = np.arccos(np.clip(np.dot(start, end) / norms, -1, 1)) if norms else 0.0
+    if np.sin(angle) < LEAST_SINE:
+        path = (1 - share) * start + share * end
+    else:
+        path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+    return np.asarray(path, np.float32)
+
+
+def plane(steps: int, limit: float) -> Latents:
+    """Two-dimensional latents float32 (steps², 2) on a grid from -`limit` to `limit`, row by row.
+
+    The first component grows to the right, the second upward.
+    """
+    places = np.linspace(-limit, limit, steps, dtype=np.float32)
+    across, up = np.meshgrid(places, places[::-1])
+    return np.stack([across.ravel(), up.ravel()], axis=1)
