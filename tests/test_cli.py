@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from semisynth.cli import app
+from semisynth.sampling.picture_job import PictureOptions
 from semisynth.sampling.samples import SampleOptions
 from semisynth.scoring.options import JobOptions
 from semisynth.scoring.pieces import Columns
@@ -113,3 +115,34 @@ def test_options_reach_the_samples(monkeypatch):
     ((model, out, options),) = asked
     assert (str(model), str(out)) == ("m", "o")
     assert options == SampleOptions(("b", "a"), 6, 3, 0.5, "folder", True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--picture", "clases"],
+        ["--picture", "classes", "--columns", "1"],
+        ["--picture", "classes", "--images", "i.npz"],
+        ["--picture", "classes", "--row", "1"],
+        ["--picture", "classes", "--to-seed", "1"],
+        ["--picture", "manifold", "--truncation", "1"],
+        ["--picture", "style"],
+        ["--picture", "style", "--images", "i.npz", "--row", "-1"],
+    ],
+)
+def test_wrong_usage_of_latent_ends_with_status_2(arguments):
+    assert CliRunner().invoke(app, ["latent", "--model", "m", "--out", "o.png", *arguments]).exit_code == 2
+
+
+def test_options_reach_the_picture(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "semisynth.sampling.picture_job.write_picture", lambda *arguments: asked.append(arguments) or "told"
+    )
+    more = "--picture style --class b --columns 5 --seed 3 --truncation 2 --images i --row 6 --force"
+    done = CliRunner().invoke(app, ["latent", "--model", "m", "--out", "o.png", *more.split()])
+    assert (done.exit_code, done.stdout) == (0, "told\n")
+    ((model, out, options),) = asked
+    assert (str(model), str(out)) == ("m", "o.png")
+    assert options == PictureOptions("style", ("b",), 5, 3, 4, 2.0, Path("i"), (6,), True)

@@ -10,8 +10,15 @@ import typer
 
 from semisynth.doctor import Finding, examine
 from semisynth.sampling.outputs import OutputFormat as FileFormat
+from semisynth.sampling.outputs import PictureName
 from semisynth.stages.runner import fail, with_clear_errors
 
+TAKEN_BY: dict[PictureName, set[str]] = {
+    "classes": {"--truncation"},
+    "interpolation": {"--truncation", "--to-seed"},
+    "manifold": set(),
+    "style": {"--truncation", "--images", "--row"},
+}
 QUARANTINED = 3  # exit status: done, but some rows could not be scored
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -162,6 +169,48 @@ def sample(
 
     options = SampleOptions(tuple(classes or ()), count, seed, truncation, output_format, force)
     with_clear_errors(lambda: print(f"{out}: {write_samples(model, out, options)} images"))
+
+
+@app.command()
+def latent(
+    model: Annotated[Path, typer.Option(help="synthesizer, as `dvc repro train_synthesizer` makes it")],
+    out: Annotated[Path, typer.Option(help="written: a .png")],
+    picture: Annotated[PictureName, typer.Option(help="what to draw")],
+    classes: ClassNames = None,
+    columns: Annotated[int | None, typer.Option(min=2, max=20, help="else as many as suit the picture")] = None,
+    seed: Seed = 0,
+    to_seed: Annotated[int | None, typer.Option(min=0, help="of an interpolation's end; else one more")] = None,
+    truncation: Truncation = None,
+    images: Annotated[Path | None, typer.Option(help="of style: an .npz; at most 100 images")] = None,
+    rows: Annotated[
+        list[int] | None, typer.Option("--row", min=0, help="of `--images`; may be repeated; else all")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Draw a picture of a trained synthesizer's latent space.
+
+    classes: one latent a column, a class a row. interpolation: from one latent to another. manifold: all of a
+    latent of two components. style: what chosen images have in common, added to and taken from each class.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """
+    given = {"--images": images, "--row": rows, "--to-seed": to_seed, "--truncation": truncation}
+    _check_picture_takes(picture, {option for option, value in given.items() if value not in (None, [])})
+    _quieten_tensorflow()
+    from semisynth.sampling.picture_job import PictureOptions, write_picture
+
+    end, only = seed + 1 if to_seed is None else to_seed, tuple(rows or ())
+    options = PictureOptions(picture, tuple(classes or ()), columns, seed, end, truncation, images, only, force)
+    with_clear_errors(lambda: print(write_picture(model, out, options)))
+
+
+def _check_picture_takes(picture: PictureName, given: set[str]) -> None:
+    """Wrong usage where one of the `given` options is not for this picture, or a style has no images."""
+    strange = given - TAKEN_BY[picture]
+    if strange:
+        raise typer.BadParameter(f"not for `--picture {picture}`", param_hint=min(strange))
+    if picture == "style" and "--images" not in given:
+        raise typer.BadParameter("needed for `--picture style`", param_hint="--images")
 
 
 def _quieten_tensorflow() -> None:

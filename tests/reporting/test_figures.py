@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from semisynth.reporting import figures
-from semisynth.reporting.canvas import GUTTER_SHADE, contact_sheet
+from semisynth.reporting.canvas import GUTTER_SHADE, MARGIN, MOST_MAGNIFIED, contact_sheet
 from semisynth.reporting.figures import save_bars, save_confusion, save_grid, save_lines
 
 ARMS = ("labelled", "classical", "synthetic", "pseudo", "synthetic+classical", "all")
@@ -19,6 +19,12 @@ CLASSIFIERS = ("cnn", "lightgbm", "svm", "logistic")
 def grid(path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (6, 16, 16), np.uint8)
     save_grid(path, images, 3, title="a title", row_labels=["one", "two"])
+
+
+def labelled_grid(path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 16, 16), np.uint8)
+    columns = [f"column {number}" for number in range(20)]
+    save_grid(path, images, 20, title="a title", row_labels=["one", "two"], column_labels=columns)
 
 
 def bars(path: Path) -> None:
@@ -41,7 +47,7 @@ def confusion(path: Path) -> None:
     save_confusion(path, np.array([[5, 1], [0, 0]]), ["cat", "a long name of a class, too long"], title="t")
 
 
-KINDS = [grid, bars, horizontal_bars, lines, confusion]
+KINDS = [grid, labelled_grid, bars, horizontal_bars, lines, confusion]
 
 
 @pytest.mark.parametrize("draw", KINDS)
@@ -84,8 +90,8 @@ def test_grid_shows_every_pixel_dark_on_light_in_one_size(tmp_path: Path) -> Non
     save_grid(tmp_path / "grid.png", images, 2, title="title", row_labels=["a", "b"])
     shown = np.asarray(Image.open(tmp_path / "grid.png").convert("L")).astype(int)
     sheet = 255 - contact_sheet(images, 2).astype(int)
-    scale = figures.MOST_MAGNIFIED
-    bottom, right = shown.shape[0] - figures.MARGIN, shown.shape[1] - figures.MARGIN
+    scale = MOST_MAGNIFIED
+    bottom, right = shown.shape[0] - MARGIN, shown.shape[1] - MARGIN
     drawn = shown[bottom - scale * sheet.shape[0] : bottom, right - scale * sheet.shape[1] : right]
     np.testing.assert_allclose(drawn, np.kron(sheet, np.ones((scale, scale), int)), atol=1)
 
@@ -184,6 +190,8 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     images = np.zeros((4, 16, 16), np.uint8)
     with pytest.raises(ValueError, match="expected 2 row labels, received 1"):
         save_grid(tmp_path / "g.png", images, 2, row_labels=["a"])
+    with pytest.raises(ValueError, match="expected 2 column labels, received 3"):
+        save_grid(tmp_path / "g.png", images, 2, column_labels=["a", "b", "c"])
     with pytest.raises(ValueError, match="at least one image and one column, received 0 and 2"):
         save_grid(tmp_path / "g.png", images[:0], 2)
     with pytest.raises(ValueError, match=r"expected a matrix of shape \(2, 2\), received \(3, 3\)"):

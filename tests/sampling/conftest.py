@@ -38,6 +38,7 @@ def bundle(synthesizer, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    """A block of 4 images and pieces of 2 blocks, since these tests draw few."""
+    """A block of 4 images, pieces of 2 blocks, and 20 latents to start from, since these tests draw few."""
+    monkeypatch.setattr("semisynth.sampling.style.CANDIDATES", 20)
     monkeypatch.setattr("semisynth.sampling.samples.BLOCK", 4)
     monkeypatch.setattr("semisynth.sampling.samples.PIECE", 2)

@@ -3,6 +3,7 @@
 Everything goes through matplotlib's objects; `pyplot` and its global state are never touched.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ PALETTE = (
     "#4b2e83",
     "#8a5a2b",
 )
+MOST_MAGNIFIED = 8  # screen pixels that an image pixel of a sheet becomes at most
+MARGIN, TITLE_HEIGHT, COLUMN_LABEL_HEIGHT = 12, 28, 20  # screen pixels around a sheet, and over it
 GUTTER, GUTTER_SHADE = 1, 40  # of a sheet: image pixels between images, and their grey, 0 = background
 
 
@@ -62,6 +65,11 @@ def text_width(text: str, size: float) -> int:
     return int(np.ceil(new_figure(1, 1).text(0, 0, text, fontsize=size).get_window_extent().width))
 
 
+def widest(labels: Sequence[str], size: float) -> int:
+    """Width in screen pixels of the widest of `labels` in `size` points."""
+    return max((text_width(label, size) for label in labels), default=0)
+
+
 def colour(index: int) -> str:
     """Colour of the series at `index`; they repeat after the tenth."""
     return PALETTE[index % len(PALETTE)]
@@ -82,9 +90,9 @@ def tidy(axes: Axes, *, title: str, grid: str) -> None:
     set_title(axes, title)
 
 
-def set_title(axes: Axes, title: str) -> None:
-    """Put `title` over the left end of `axes`."""
-    axes.set_title(plain(title), loc="left", fontsize=LARGE, color=INK, pad=8)
+def set_title(axes: Axes, title: str, pad: float = 8) -> None:
+    """Put `title` over the left end of `axes`, `pad` points above them."""
+    axes.set_title(plain(title), loc="left", fontsize=LARGE, color=INK, pad=pad)
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
@@ -105,3 +113,33 @@ def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
         sheet[top : top + pitch + GUTTER, left : left + pitch + GUTTER] = GUTTER_SHADE
         sheet[top + GUTTER : top + pitch, left + GUTTER : left + pitch] = image
     return sheet
+
+
+def framed_sheet(
+    sheet: NDArray[np.uint8], label_width: int, title: str, labelled_columns: bool, most: int
+) -> tuple[Figure, Axes]:
+    """`sheet` (height, width), every pixel magnified by a whole number, with room for labels and a title."""
+    height, width = np.array(sheet.shape) * min(MOST_MAGNIFIED, max(1, most // sheet.shape[1]))
+    left = MARGIN + (label_width + MARGIN if label_width else 0)
+    over = COLUMN_LABEL_HEIGHT if labelled_columns else 0
+    total_width = left + max(width, text_width(plain(title), LARGE)) + MARGIN
+    total_height = MARGIN + height + over + MARGIN + (TITLE_HEIGHT if title else 0)
+    figure = new_figure(total_width / DPI, total_height / DPI)
+    figure.set_layout_engine("none")  # the axes stand on whole pixels
+    axes = figure.add_axes((left / total_width, MARGIN / total_height, width / total_width, height / total_height))
+    axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
+    axes.set_axis_off()
+    set_title(axes, title, pad=8 + over * 72 / DPI)
+    return figure, axes
+
+
+def label_columns(axes: Axes, labels: Sequence[str], sheet_width: int) -> None:
+    """Write every label, or every second, third, ..., over its column of a sheet `sheet_width` wide."""
+    shown = [shortened(label) for label in labels]
+    pitch = axes.get_window_extent().width / len(shown)
+    step = int(np.ceil((widest(shown, SMALL) + MARGIN / 2) / pitch))
+    for column in range(0, len(shown), step):
+        over = ((column + 0.5) * sheet_width / len(shown) - 0.5, -0.5)
+        axes.annotate(
+            shown[column], over, (0, 4), textcoords="offset points", ha="center", fontsize=SMALL, color=INK
+        )

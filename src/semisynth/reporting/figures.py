@@ -5,31 +5,29 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from semisynth.reporting.canvas import (
-    DPI,
     INK,
-    LARGE,
     NORMAL,
     SMALL,
     colour,
     contact_sheet,
+    framed_sheet,
     ink_on,
+    label_columns,
     legend_beside,
     new_figure,
     plain,
     save_png,
     set_title,
     shortened,
-    text_width,
     tidy,
+    widest,
 )
 
-GRID_WIDTH, MOST_MAGNIFIED = 900, 8  # screen pixels that a grid fills at most, and per image pixel
-MARGIN, TITLE_HEIGHT = 12, 28  # screen pixels around a grid, and over it
+GRID_WIDTH = 900  # screen pixels that a grid fills at most
 BAR_THICKNESS = 0.24  # inches
 MOST_NUMBERED_CLASSES = 30  # beyond them, numbers in the cells could not be read
 
@@ -41,18 +39,24 @@ def save_grid(
     *,
     title: str | None = None,
     row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+    width: int = GRID_WIDTH,
 ) -> None:
     """Draw images uint8 (n, side, side), 0 = background, dark on light, row by row in a grid `columns` wide.
 
-    Every image pixel becomes the same whole number of screen pixels. `row_labels` needs one label a row.
+    Every image pixel becomes the same whole number of screen pixels, so that the grid fills `width` of them at
+    most. `row_labels` needs one label a row, `column_labels` one a column; those that would touch are left out.
     """
     sheet = contact_sheet(images, columns)
     rows = -(-len(images) // columns)
     labels = [shortened(label) for label in row_labels or ()]
     if row_labels is not None and len(labels) != rows:
         raise ValueError(f"expected {rows} row labels, received {len(labels)}")
-    widest = max((text_width(label, NORMAL) for label in labels), default=0)
-    figure, axes = _framed(sheet, widest, title or "")
+    if column_labels is not None and len(column_labels) != columns:
+        raise ValueError(f"expected {columns} column labels, received {len(column_labels)}")
+    figure, axes = framed_sheet(sheet, widest(labels, NORMAL), title or "", bool(column_labels), width)
+    if column_labels:
+        label_columns(axes, column_labels, sheet.shape[1])
     for row, label in enumerate(labels):
         beside = (0, (row + 0.5) * sheet.shape[0] / rows)
         axes.annotate(
@@ -144,21 +148,6 @@ def save_confusion(path: Path, matrix: NDArray[np.integer], class_names: Sequenc
     _name_classes(axes, class_names)
     set_title(axes, title)
     save_png(figure, path)
-
-
-def _framed(sheet: NDArray[np.uint8], label_width: int, title: str) -> tuple[Figure, Axes]:
-    """`sheet` (height, width), every pixel magnified by a whole number, with room for row labels and a title."""
-    height, width = np.array(sheet.shape) * min(MOST_MAGNIFIED, max(1, GRID_WIDTH // sheet.shape[1]))
-    left = MARGIN + (label_width + MARGIN if label_width else 0)
-    total_width = left + max(width, text_width(plain(title), LARGE)) + MARGIN
-    total_height = MARGIN + height + MARGIN + (TITLE_HEIGHT if title else 0)
-    figure = new_figure(total_width / DPI, total_height / DPI)
-    figure.set_layout_engine("none")  # the axes stand on whole pixels
-    axes = figure.add_axes((left / total_width, MARGIN / total_height, width / total_width, height / total_height))
-    axes.imshow(sheet, cmap="gray_r", vmin=0, vmax=255, interpolation="nearest", aspect="auto")
-    axes.set_axis_off()
-    set_title(axes, title)
-    return figure, axes
 
 
 def _draw_intervals(

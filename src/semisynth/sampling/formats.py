@@ -16,7 +16,7 @@ from semisynth.sampling.classes import names_of
 from semisynth.sampling.samples import Samples
 
 BYTES_BESIDE = 9  # an image: its label and its provenance
-GRID_COLUMNS, MOST_GRID_ROWS = 20, 100
+GRID_COLUMNS, MOST_GRID_ROWS, GRID_WIDTH = 20, 100, 1200  # the width in screen pixels, at most
 LONGEST_NAME = 200  # characters of a folder's
 
 
@@ -81,6 +81,7 @@ def write_png(out: Path, samples: Samples) -> None:
         columns,
         title=f"{trained.recipe.name}, seed {options.seed}{told(options.truncation)}",
         row_labels=_row_labels(samples, rows_per_class) if trained.has_classes else None,
+        width=GRID_WIDTH,
     )
 
 

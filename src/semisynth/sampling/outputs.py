@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias, get_args
 from semisynth.errors import SemisynthError
 
 OutputFormat: TypeAlias = Literal["npz", "png", "folder"]
+PictureName: TypeAlias = Literal["classes", "interpolation", "manifold", "style"]
 FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 SUFFIXES: dict[OutputFormat, str] = {"npz": ".npz", "png": ".png", "folder": ""}
 
