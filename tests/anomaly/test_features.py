@@ -44,6 +44,27 @@ def test_neighbours_count_by_direction():
     assert scores == pytest.approx([0, np.sqrt(2), np.sqrt(2)], abs=1e-3)
 
 
+def test_the_fifth_nearest_of_all_references_counts():
+    random = np.random.default_rng(0)
+    normal, some = random.normal(0, 1, (300, 16)), random.normal(0, 1, (40, 16))
+    scores = (
+        NearestNeighboursDetector(neighbours=5, references=300).fit(judged(normal)).score_samples(judged(some))
+    )
+    lengths = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, normal)]
+    distances = np.linalg.norm(lengths[0][:, None] - lengths[1], axis=2)  # (40, 300)
+    np.testing.assert_allclose(scores, np.sort(distances, axis=1)[:, 4], rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [MahalanobisDetector, NearestNeighboursDetector])
+def test_a_second_fit_leaves_nothing_of_the_first(kind):
+    random = np.random.default_rng(0)
+    first, second, some = (random.normal(0, 1, (50, 4)) * scale for scale in (1, [1, 2, 3, 4], 1))
+    refitted = kind().fit(judged(first))
+    refitted.score_samples(judged(some))
+    fresh = kind().fit(judged(second)).score_samples(judged(some))
+    np.testing.assert_array_equal(refitted.fit(judged(second)).score_samples(judged(some)), fresh)
+
+
 def test_only_so_many_references_are_kept_and_the_nearest_is_named():
     features = np.random.default_rng(0).normal(0, 1, (100, 4))
     detector = NearestNeighboursDetector(references=10, random_state=3).fit(judged(features))

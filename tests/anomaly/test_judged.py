@@ -29,6 +29,13 @@ def test_take_keeps_the_order_asked_for(normal):
     np.testing.assert_array_equal(taken.likeliest, some.likeliest[[5, 2]])
 
 
+def test_realness_may_be_missing(normal):
+    some = normal(0)
+    made = Judged.of(some.images, {"features": some.features, "classes": some.classes})
+    assert made.realness is None
+    assert made.take(np.array([5, 2])).realness is None
+
+
 def test_outputs_by_name_become_fields():
     images = np.zeros((1, 4, 4), np.uint8)
     made = Judged.of(images, {"realness": np.ones(1), "features": np.ones((1, 2)), "other": np.ones(1)})

@@ -32,6 +32,22 @@ def test_the_ensemble_ranks_outliers_of_any_kind_on_top(suite, normal, outliers,
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_realness_is_read_where_a_suite_says_so(suite, normal, name):
+    some = normal(6, 20)
+    unasked = Judged(some.images, None, some.features, some.classes)
+    assert suite.reads_realness([name]) == (name == "discriminator")
+    if not suite.reads_realness([name]):
+        np.testing.assert_array_equal(suite.scores(unasked, [name])[name], suite.scores(some, [name])[name])
+
+
+def test_an_ensemble_reads_what_its_members_read(normal):
+    suite = fit_suite(normal(0), normal(1), normal(2), references=50, members=["discriminator", "pca"])
+    assert suite.reads_realness([ENSEMBLE])
+    with pytest.raises(SemisynthError, match="did you mean `pca`"):
+        suite.reads_realness(["pcb"])
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_p_values_of_normal_images_are_uniform(suite, normal, name):
     fresh = normal(6, 1000)
     values = suite.p_values(name, suite.scores(fresh, [name])[name])

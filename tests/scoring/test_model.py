@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from semisynth.anomaly.metrics import auroc
-from semisynth.anomaly.suite import NAMES
+from semisynth.anomaly.suite import NAMES, Suite
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
-from semisynth.scoring.model import digest_of, load_detector
+from semisynth.scoring.model import DetectorModel, References, digest_of, load_detector
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.training.precision import dtype_policy
 
 BATCH = 100
 
@@ -32,6 +33,17 @@ def test_batches_are_padded_and_their_outputs_are_in_order(model, rings):
     assert len(whole.features) == BATCH + 3
     np.testing.assert_allclose(whole.features[-3:], last.features, rtol=1e-5, atol=1e-6)
     assert len(model.judge(images[:0]).realness) == 0
+
+
+def test_without_realness_the_other_outputs_are_the_same(rings):
+    network = recipe_by_name("semi_acgan").discriminator(20, 2, dtype_policy("float32"))
+    nothing = References(rings(0, 0), np.array([], str))
+    model = DetectorModel("semi_acgan", network, 20, ("ring", "disc"), "float32", Suite({}, {}, {}), nothing)
+    whole, part = model.judge(rings(8, 30)), model.judge(rings(8, 30), realness=False)
+    assert whole.realness is not None
+    assert part.realness is None
+    np.testing.assert_allclose(part.features, whole.features, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(part.classes, whole.classes, rtol=1e-5, atol=1e-6)
 
 
 def test_references_are_training_images_with_their_ids(model, rings):

@@ -9,10 +9,12 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import tensorflow as tf
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 
 from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.products import factor, product
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -21,13 +23,25 @@ class Detector(ABC):
     """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
 
     `least_classes`: how many classes the discriminator must tell for this detector to say anything.
+    `reads_realness`: whether it looks at `Judged.realness`, for which a network may need a part of its own.
     """
 
     least_classes: ClassVar[int] = 0
+    reads_realness: ClassVar[bool] = False
 
     def __init__(self, *, random_state: int = 0) -> None:
         self.random_state = random_state
-        self.arrays: Arrays = {}
+        self.arrays = {}
+
+    @property
+    def arrays(self) -> Arrays:
+        """All that was learnt, by name. Replaced as a whole: what is derived from it goes with it."""
+        return self._arrays
+
+    @arrays.setter
+    def arrays(self, learnt: Arrays) -> None:
+        self._arrays = learnt
+        self._factors: dict[tuple[str, bool], tf.Tensor] = {}
 
     @abstractmethod
     def fit(self, normal: Judged) -> Self:
@@ -41,6 +55,13 @@ class Detector(ABC):
         if name not in self.arrays:
             raise NotFittedError(f"{type(self).__name__}: call `fit` before `score_samples`")
         return self.arrays[name]
+
+    def _times(self, left: NDArray[np.float32], name: str, *, turned: bool = False) -> NDArray[np.float32]:
+        """`left` float32 (n, d) times the learnt matrix `name` (d, m), or with `turned` times its transpose."""
+        if (name, turned) not in self._factors:
+            matrix = self._learnt(name)
+            self._factors[name, turned] = factor(matrix.T if turned else matrix)
+        return product(left, self._factors[name, turned])
 
 
 class _Head(Detector):
@@ -58,8 +79,11 @@ class DiscriminatorDetector(_Head):
     data, so the logit says little far from both (Ngo et al. 2019, "Fence GAN", arXiv 1904.01209).
     """
 
+    reads_realness = True
+
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,) of any sign; larger = more abnormal."""
+        assert judged.realness is not None
         return -judged.realness.astype(np.float64)
 
 

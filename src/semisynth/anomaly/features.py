@@ -8,7 +8,7 @@ from sklearn.covariance import LedoitWolf
 
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
-from semisynth.anomaly.products import product, squares
+from semisynth.anomaly.products import squares
 
 LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
 
@@ -40,11 +40,9 @@ class MahalanobisDetector(Detector):
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more; larger = more abnormal."""
         means = self._learnt("means")
-        whitened = product(judged.features, self._learnt("whitening")).reshape(
-            len(judged), *means.shape
-        )  # (n, k, d)
-        whitened -= means
-        return np.asarray(np.einsum("nkd,nkd->nk", whitened, whitened).min(axis=1), np.float64)
+        whitened = self._times(judged.features, "whitening").reshape(len(judged), *means.shape)  # (n, k, d)
+        apart = whitened - means
+        return np.asarray(np.einsum("nkd,nkd->nk", apart, apart).min(axis=1), np.float64)
 
 
 class NearestNeighboursDetector(Detector):
@@ -76,7 +74,7 @@ class NearestNeighboursDetector(Detector):
         return np.asarray(self._cosines(judged).argmax(axis=1), np.int64)
 
     def _cosines(self, judged: Judged) -> NDArray[np.float32]:
-        return product(_unit(judged.features), self._learnt("references"), turned=True)
+        return self._times(_unit(judged.features), "references", turned=True)
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from sklearn.linear_model import SGDOneClassSVM
 
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
-from semisynth.anomaly.products import product, squares
+from semisynth.anomaly.products import squares
 from semisynth.data.pixels import flat
 
 
@@ -35,14 +35,14 @@ class PcaDetector(Detector):
         """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
         centred = judged.pixels - self._learnt("mean")
         # The components are orthonormal: what they restore is as long as its coordinates.
-        explained = squares(product(centred, self._learnt("components"), turned=True))
+        explained = squares(self._times(centred, "components", turned=True))
         return np.asarray(np.maximum(squares(centred) - explained, 0) / centred.shape[1], np.float64)
 
     def restored(self, judged: Judged) -> NDArray[np.float32]:
         """The images as the components give them back: float32 (n, side * side), about [0, 1]."""
-        mean, components = self._learnt("mean"), self._learnt("components")  # (pixels,), (q, pixels)
-        coordinates = product(judged.pixels - mean, components, turned=True)
-        return np.asarray(product(coordinates, components) + mean, np.float32)
+        mean = self._learnt("mean")
+        coordinates = self._times(judged.pixels - mean, "components", turned=True)  # (n, q)
+        return np.asarray(self._times(coordinates, "components") + mean, np.float32)
 
 
 class ReconstructionDetector(Detector):
@@ -67,11 +67,9 @@ class ReconstructionDetector(Detector):
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
-        generated = self._learnt("generated")  # (m, pixels)
-        similar = product(judged.pixels, generated, turned=True)
-        similar -= self._learnt("half_squares")
+        similar = self._times(judged.pixels, "generated", turned=True) - self._learnt("half_squares")  # (n, m)
         nearest = squares(judged.pixels) - 2 * similar.max(axis=1)
-        return np.asarray(np.maximum(nearest, 0) / generated.shape[1], np.float64)
+        return np.asarray(np.maximum(nearest, 0) / judged.pixels.shape[1], np.float64)
 
 
 class OneClassSvmDetector(Detector):
@@ -104,6 +102,6 @@ class OneClassSvmDetector(Detector):
         """Scores float64 (n,) of any sign, 0 on the surface; larger = more abnormal."""
         points, rows = self._learnt("landmarks"), judged.pixels
         distances = squares(rows)[:, None] + squares(points)  # (n, m), squared
-        distances -= 2 * product(rows, points, turned=True)
+        distances -= 2 * self._times(rows, "landmarks", turned=True)
         kernel = np.exp(-np.float32(self._learnt("gamma")) * np.maximum(distances, 0))
         return np.asarray(float(self._learnt("offset")) - kernel @ self._learnt("weights"), np.float64)

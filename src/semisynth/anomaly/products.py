@@ -5,9 +5,14 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 
-def product(left: NDArray[np.float32], right: NDArray[np.float32], *, turned: bool = False) -> NDArray[np.float32]:
-    """`left` float32 (n, d) times `right` (d, m), or with `turned` times the transpose of `right` (m, d)."""
-    return np.array(tf.linalg.matmul(left, right, transpose_b=turned))  # a copy: it may be written to
+def factor(matrix: NDArray[np.float32]) -> tf.Tensor:
+    """`matrix` float32 (d, m) as the right factor of many products: copied, and laid out row by row, only once."""
+    return tf.constant(np.ascontiguousarray(matrix))
+
+
+def product(left: NDArray[np.float32], right: tf.Tensor) -> NDArray[np.float32]:
+    """`left` float32 (n, d) times the factor `right` (d, m): read-only, since it is TensorFlow's own memory."""
+    return np.asarray(tf.linalg.matmul(left, right))
 
 
 def squares(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -58,15 +58,18 @@ class Suite:
         A detector that several need runs once, and one that none needs does not run.
         """
         names = list(names)
-        for name in names:
-            self._check(name)
-        needed = set(names) | (set(self.scales) if ENSEMBLE in names else set())
+        needed = self._needed(names)
         single = {
             name: detector.score_samples(judged) for name, detector in self.detectors.items() if name in needed
         }
         if ENSEMBLE in names:
             single[ENSEMBLE] = combined(single, self.scales)
         return {name: single[name] for name in names}
+
+    def reads_realness(self, names: Iterable[str]) -> bool:
+        """Whether `scores` of `names` need `Judged.realness`; SemisynthError on an unknown name."""
+        needed = self._needed(list(names))
+        return any(detector.reads_realness for name, detector in self.detectors.items() if name in needed)
 
     def p_values(self, name: str, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Conformal p-values float64 (n,) of the detector's scores."""
@@ -83,11 +86,14 @@ class Suite:
             learnt |= {f"scale.{name}.knots": scale.knots, f"scale.{name}.heights": scale.heights}
         return learnt | {f"calibration.{name}": scores for name, scores in self.calibration.items()}
 
-    def _check(self, name: str) -> None:
-        if name not in self.names:
-            near = get_close_matches(name, self.names, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(self.names)}"
-            raise SemisynthError(f"this model has no detector `{name}`; {hint}")
+    def _needed(self, names: Sequence[str]) -> set[str]:
+        """`names`, and the ensemble's members if it is one of them; SemisynthError on an unknown name."""
+        for name in names:
+            if name not in self.names:
+                near = get_close_matches(name, self.names, 1)
+                hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(self.names)}"
+                raise SemisynthError(f"this model has no detector `{name}`; {hint}")
+        return set(names) | (set(self.scales) if ENSEMBLE in names else set())
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:

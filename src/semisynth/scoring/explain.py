@@ -30,7 +30,7 @@ def write_explanations(
     """
     found = dict(_images(pieces, worst, Reader(columns, model.side, BATCH_SIZE)))
     images = np.stack([found[row["piece"], row["row"]] for row in worst])
-    judged = model.judge(images)
+    judged = model.judge(images, realness=False)
     restored, nearest = model.restored(judged), model.nearest_ids(judged)
     rows = list(_rows(worst, judged, nearest, model.class_names))
     with replacing_folder(folder) as inside:

@@ -8,6 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from semisynth.anomaly.conformal import least_alpha
+from semisynth.anomaly.judged import Judged
 from semisynth.errors import SemisynthError
 from semisynth.scoring.decoding import decode
 from semisynth.scoring.inputs import Reader
@@ -24,8 +25,7 @@ class Scorer:
     def __init__(self, model: DetectorModel, options: JobOptions) -> None:
         self.model, self.options = model, options
         self._names = model.suite.names if options.every_detector else (options.detector,)
-        if options.detector not in model.suite.names:
-            model.suite.scores(model.judge(model.references.images[:1]), [options.detector])  # says what is known
+        self._realness = model.suite.reads_realness([options.detector, *self._names])
         least = least_alpha(len(model.suite.calibration[options.detector]))
         if options.alpha < least:
             raise SemisynthError(
@@ -48,11 +48,14 @@ class Scorer:
             fields += [(f"score_{name}", pa.float64()) for name in self._names]
         return pa.schema(fields)
 
-    def score(self, ids: Sequence[str], images: NDArray[np.uint8]) -> pa.Table:
-        """One row an image uint8 (n, side, side). Without classes, label and confidence are null."""
-        if not len(ids):
+    def judge(self, images: NDArray[np.uint8]) -> Judged | None:
+        """What the network says of images uint8 (n, side, side), as far as `score` reads it; None for no images."""
+        return self.model.judge(images, realness=self._realness) if len(images) else None
+
+    def score(self, ids: Sequence[str], judged: Judged | None) -> pa.Table:
+        """One row an image. Without classes, label and confidence are null."""
+        if judged is None:
             return self.schema.empty_table()
-        judged = self.model.judge(images)
         scores = self.model.suite.scores(judged, self._names)
         score = scores[self.options.detector]
         p_values = self.model.suite.p_values(self.options.detector, score)
@@ -82,7 +85,9 @@ def load_scorer(task: Task) -> Scorer:
 def score_pieces(
     scorer: Scorer, task: Task, pieces: Iterable[Piece], on_rows: Callable[[int], None] = lambda count: None
 ) -> None:
-    """Write the part of every piece. Reading, decoding, scoring and writing overlap, each in a thread of its own.
+    """Write the part of every piece.
+
+    Reading, decoding, the network, the detectors and writing overlap, each in a thread of its own.
 
     `on_rows` is told how many rows were finished. With `strict`, SemisynthError names the first bad row.
     """
@@ -90,7 +95,8 @@ def score_pieces(
     reader = Reader(options.columns, side, BATCH_SIZE)
     read = ahead(reader.read(pieces))
     decoded = ahead(_decoded(read, side, options.strict))
-    scored = ahead(_scored(decoded, scorer))
+    judged = ahead(_judged(decoded, scorer))
+    scored = ahead(_scored(judged, scorer))
     with contextlib.ExitStack() as stack:
         part: PartWriter | None = None
         for piece, done in scored:
@@ -119,8 +125,15 @@ def _decoded(
         yield piece, rows
 
 
-def _scored(
+def _judged(
     decoded: Iterator[tuple[Piece, Decoded | None]], scorer: Scorer
-) -> Iterator[tuple[Piece, tuple[Decoded, pa.Table] | None]]:
+) -> Iterator[tuple[Piece, tuple[Decoded, Judged | None] | None]]:
     for piece, rows in decoded:
-        yield piece, None if rows is None else (rows, scorer.score(rows.ids, rows.images))
+        yield piece, None if rows is None else (rows, scorer.judge(rows.images))
+
+
+def _scored(
+    judged: Iterator[tuple[Piece, tuple[Decoded, Judged | None] | None]], scorer: Scorer
+) -> Iterator[tuple[Piece, tuple[Decoded, pa.Table] | None]]:
+    for piece, done in judged:
+        yield piece, None if done is None else (done[0], scorer.score(done[0].ids, done[1]))
