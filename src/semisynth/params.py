@@ -90,6 +90,7 @@ class TrainBaseline(Section):
     seed: Seed
     folds: Annotated[int, Field(ge=2)] = Field(description="of the cross-validation on the labelled images")
     fold_images: Positive = Field(description="labelled images that cross-validation uses at most")
+    fold_steps: Positive = Field(description="updates of the network in cross-validation, at most")
     cnn: Cnn
     lightgbm: Lightgbm
     svm: Svm

@@ -76,3 +76,18 @@ def test_after_an_interruption_it_goes_on(folder, monkeypatch):
         monkeypatch.setattr(done, "fit", killed)
     run(folder)
     assert contents(folder / "models") == whole
+
+
+def test_the_network_trains_shorter_in_cross_validation(folder, monkeypatch):
+    tree = YAML(typ="safe", pure=True).load(folder / "params.yaml")
+    tree["train_baseline"]["fold_steps"] = 2
+    YAML(typ="safe", pure=True).dump(tree, folder / "params.yaml")
+    fit, steps = CnnClassifier.fit, []
+
+    def counted(network, *arguments, **more):
+        steps.append(network.settings.steps)
+        return fit(network, *arguments, **more)
+
+    monkeypatch.setattr(CnnClassifier, "fit", counted)
+    run(folder)
+    assert steps == [2, 2, 4]  # two folds, then all images

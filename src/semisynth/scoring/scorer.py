@@ -49,7 +49,7 @@ class Scorer:
         return pa.schema(fields)
 
     def judge(self, images: NDArray[np.uint8]) -> Judged | None:
-        """What the network says of images uint8 (n, side, side), as far as `score` reads it; None for no images."""
+        """What the network says of images uint8 (n, side, side), as `score` reads it; None without images."""
         return self.model.judge(images, realness=self._realness) if len(images) else None
 
     def score(self, ids: Sequence[str], judged: Judged | None) -> pa.Table:

@@ -28,10 +28,13 @@ def train_baseline(
     size = {"side": data.side, "classes": data.classes, "pool": data.pool}
     folding = {"folds": section.folds, "most_images": section.fold_images, "seed": section.seed}
 
+    short = settings | {"cnn": settings["cnn"] | {"max_steps": min(section.fold_steps, section.cnn.max_steps)}}
+
     accuracies, bundles = {}, {}
     for name in track(NAMES, "baseline classifiers"):
         make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
-        accuracies[name] = validate_or_reuse(make, data, resume / name, **folding)
+        make_short = partial(build_classifier, name, settings=short, seed=section.seed, **size)
+        accuracies[name] = validate_or_reuse(make_short, data, resume / name, **folding)
         bundles[name] = fit_or_reuse(make, data, resume / name)
     with replacing_folder(models) as folder:
         copy_bundles(bundles, folder)
