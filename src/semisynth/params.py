@@ -18,7 +18,19 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-RecipeName = Literal["semi_acgan", "acgan", "dcgan"]
+RecipeName = Literal[
+    "semi_acgan",
+    "acgan",
+    "dcgan",
+    "vanilla_gan",
+    "dense_gan",
+    "dense_cgan",
+    "tanh_conv_gan",
+    "dcgan_small",
+    "wgan",
+    "wgan_gp",
+    "sgan",
+]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
@@ -114,10 +126,10 @@ class TrainSynthesizer(Section):
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     epochs: Positive = Field(description="parts of the budget, each ending in a checkpoint and a sample grid")
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)] | None = Field(description="null takes the recipe's own")
     learning_rate: PositiveFloat | None = Field(description="null takes the recipe's own")
     ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
-    labelled_copies: Positive = Field(description="labelled images with transformed copies, for the class loss")
+    labelled_copies: Positive = Field(description="labelled images with transformed copies, to learn classes from")
     labeller: Labeller
     precision: PrecisionName
 

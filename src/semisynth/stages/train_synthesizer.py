@@ -38,7 +38,8 @@ def train_synthesizer(
     section = load_params(params).train_synthesizer
     recipe = recipe_by_name(section.recipe)
     known, others = load_images(labelled), load_images(unlabelled)
-    steps = update_steps(section.max_steps, section.max_passes, known.pool, section.batch_size)
+    batch_size = section.batch_size or recipe.batch_size
+    steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length
     precision = resolve_precision(section.precision)
@@ -65,7 +66,7 @@ def train_synthesizer(
         taught,
         steps=steps,
         epochs=epochs,
-        batch_size=section.batch_size,
+        batch_size=batch_size,
         seed=section.seed,
         rate=section.learning_rate,
         ema_momentum=section.ema_momentum,
@@ -76,7 +77,8 @@ def train_synthesizer(
     )
     trained.save(synthesizer)
     facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    _report(results, history, of_labeller, facts | {"precision": precision, "labels_learned_from": len(taught)})
+    facts |= {"precision": precision, "labels_learned_from": len(taught)}
+    _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
@@ -124,23 +126,25 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(results: Path, history: History, of_labeller: History, facts: dict[str, str | int]) -> None:
+def _report(
+    results: Path, history: History, of_labeller: History, facts: dict[str, str | int], *, unit: str
+) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
-    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses")
+    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses", unit)
     if of_labeller:
         measured["labeller"] = of_labeller[-1]
         _draw(results, "labeller", of_labeller, f"{facts['dataset']}, {facts['recipe']}: losses of the labeller")
     write_json(results / "metrics.json", facts | measured)
 
 
-def _draw(results: Path, name: str, history: History, title: str) -> None:
+def _draw(results: Path, name: str, history: History, title: str, unit: str = " (nats)") -> None:
     """Write what `fit` reported of each epoch as a table, and its losses as a picture."""
     rows = [{"epoch": number, **epoch} for number, epoch in enumerate(history, 1)]
     write_csv(results / f"{name}.csv", list(rows[0]), rows)
     losses = [key for key in history[0] if key.endswith("loss")]
     curves = {key.replace("_", " "): [epoch[key] for epoch in history] for key in losses}
     epochs = [row["epoch"] for row in rows]
-    save_lines(results / f"{name}.png", epochs, curves, xlabel="epoch", ylabel="mean loss (nats)", title=title)
+    save_lines(results / f"{name}.png", epochs, curves, xlabel="epoch", ylabel=f"mean loss{unit}", title=title)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,17 @@ class Synthesizer:
 
     @property
     def has_classes(self) -> bool:
-        """Whether images are drawn by class, and the discriminator tells classes."""
+        """Whether images are drawn by class."""
         return self.recipe.conditional
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the discriminator tells classes."""
+        return self.recipe.conditioning.tells_classes
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
-        latents = np.random.default_rng([seed, 1]).standard_normal(
-            (len(labels), self.recipe.latent_size), np.float32
-        )
+        latents = self.recipe.pair.sampled_latents(len(labels), np.random.default_rng([seed, 1]))
         return self.decode(latents, labels)
 
     def decode(
@@ -60,14 +63,14 @@ class Synthesizer:
 
     def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The class head's float32 (n, classes); ValueError for a recipe without one."""
-        if not self.has_classes:
+        if not self.tells_classes:
             raise ValueError(f"recipe `{self.recipe.name}` has no class head")
         return tf.nn.softmax(self.outputs(images)["classes"]).numpy()  # type: ignore[no-any-return]
 
     def outputs(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """All that the discriminator gives for images (n, side, side), float32.
 
-        `realness` (n,), `features` (n, d), the activations before the heads, and where the recipe has classes
+        `realness` (n,), `features` (n, d), the activations before the heads, and where the recipe tells classes
         their logits `classes` (n, k).
         """
         return batched_outputs(lambda batch: self.discriminator(batch, training=False), images)
