@@ -194,6 +194,16 @@ def test_drawing_drops_what_the_judge_does_not_believe():
     assert labels.tolist() == [0] * 5
 
 
+def test_samples_show_what_the_head_finds_else_what_was_asked_for():
+    images, asked = np.zeros((3, SIDE, SIDE), np.uint8), np.array([0, 1, 1])
+    shown = {
+        name: build_synthesizer(recipe_by_name(name), SIDE, 2).classes_shown(images, asked)
+        for name in ("acgan", "dense_cgan", "vanilla_gan")
+    }
+    assert len(set(shown["acgan"].tolist())) == 1  # equal images
+    assert (shown["dense_cgan"].tolist(), shown["vanilla_gan"]) == ([0, 1, 1], None)
+
+
 def test_an_unconditional_recipe_takes_its_labels_from_the_judge():
     synthesizer = build_synthesizer(recipe_by_name("dcgan"), SIDE, 2)
     _, labels, confidence = draw_labelled(

@@ -1,6 +1,7 @@
 """Train one generative recipe on the labelled and the unlabelled images."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import replacing_folder, write_csv, write_json
 from semisynth.params import TrainSynthesizer, load_params
+from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
@@ -46,12 +48,15 @@ def train_synthesizer(
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
     grids = resume / "samples"
 
-    def draw_grid(number: int, trained: Synthesizer) -> None:
+    def show_epoch(number: int, trained: Synthesizer) -> None:
         labels = np.repeat(np.arange(known.classes), GRID_COLUMNS)
         names = known.class_names if trained.has_classes else None
         title = f"{known.dataset}, {recipe.name}, epoch {number}"
         path = grids / f"epoch_{number:02d}.png"
         save_grid(path, trained.sample(labels, seed=section.seed), GRID_COLUMNS, title=title, row_labels=names)
+        samples = trained.sample(watch.asked, seed=section.seed)
+        if warning := watch.look(number, samples, trained.classes_shown(samples, watch.asked)):
+            print(f"warning: epoch {number} of {recipe.name}: {warning}", file=sys.stderr)
 
     labeller: keras.Model | None = None
     of_labeller: History = []
@@ -60,6 +65,7 @@ def train_synthesizer(
         taught = _confident(labeller, known, others, section.labeller.confidence)
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
+    watch = CollapseWatch(taught, resume / "diversity", section.seed)
     trained, history = train(
         recipe,
         np.concatenate([known.images, others.images]),
@@ -73,11 +79,12 @@ def train_synthesizer(
         precision=precision,
         labeller=labeller,
         resume=resume / "adversary",
-        on_epoch=draw_grid,
+        on_epoch=show_epoch,
     )
     trained.save(synthesizer)
-    facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
+    facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": len(taught)}
+    facts |= watch.summary()
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
@@ -126,9 +133,7 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(
-    results: Path, history: History, of_labeller: History, facts: dict[str, str | int], *, unit: str
-) -> None:
+def _report(results: Path, history: History, of_labeller: History, facts: dict[str, object], *, unit: str) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
     _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses", unit)
     if of_labeller:

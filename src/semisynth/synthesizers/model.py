@@ -67,6 +67,12 @@ class Synthesizer:
             raise ValueError(f"recipe `{self.recipe.name}` has no class head")
         return tf.nn.softmax(self.outputs(images)["classes"]).numpy()  # type: ignore[no-any-return]
 
+    def classes_shown(self, samples: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The classes (n,) that the discriminator finds; else those asked for; None where neither is told."""
+        if self.tells_classes:
+            return np.asarray(self.class_probabilities(samples).argmax(axis=1), np.int64)
+        return asked if self.has_classes else None
+
     def outputs(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """All that the discriminator gives for images (n, side, side), float32.
 
