@@ -97,7 +97,7 @@ def test_the_realness_of_a_classifier_is_the_logsumexp_of_its_classes(precision)
 
 @pytest.mark.parametrize("module", UNCONDITIONAL)
 def test_minibatch_discrimination_is_one_more_projection_before_the_logit(module):
-    plain, comparing = module.discriminator(16), module.discriminator(16, minibatch=True)
+    plain, comparing = module.discriminator(16), module.discriminator(16, minibatch_discrimination=True)
     width = plain.get_weights()[-2].shape[0]
     assert comparing.get_weights()[-2].shape == (width + 50, 1)
     assert comparing.count_params() - plain.count_params() == width * 50 * 5 + 50 + 50

@@ -32,17 +32,21 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
 
 
 def discriminator(
-    side: int, dtype: Dtype = None, normalisation: Normalisation = "batch", *, minibatch: bool = False
+    side: int,
+    dtype: Dtype = None,
+    normalisation: Normalisation = "batch",
+    *,
+    minibatch_discrimination: bool = False,
 ) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,).
 
     `features` (b, 256) is what it reads, averaged over the places of the image. 1,040,385 parameters at side 28,
-    of which 1,039,489 trainable, without `minibatch` discrimination. The last convolution spans the whole of what
+    of which 1,039,489 trainable, without `minibatch_discrimination`. The last convolution spans the whole of what
     is left of the image; a dense layer is the same.
     """
     images = keras.Input((side, side, 1))
     x = _described(images, normalisation, dtype)
-    outputs = judgement(_flat(x, dtype), _averaged(x), dtype, minibatch)
+    outputs = judgement(_flat(x, dtype), _averaged(x), dtype, minibatch_discrimination)
     return keras.Model(images, outputs, name=f"{RECIPE}_discriminator")
 
 

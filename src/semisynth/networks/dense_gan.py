@@ -28,11 +28,11 @@ def conditional_generator(side: int, classes: int, dtype: Dtype = None) -> keras
     return keras.Model([latent, label], _images(x, side, dtype), name="dense_cgan_generator")
 
 
-def discriminator(side: int, dtype: Dtype = None, *, minibatch: bool = False) -> keras.Model:
+def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,), and `features` (b, 256)."""
     images = keras.Input((side, side, 1))
     x = _described(images, dtype)
-    return keras.Model(images, judgement(x, x, dtype, minibatch), name="dense_gan_discriminator")
+    return keras.Model(images, judgement(x, x, dtype, minibatch_discrimination), name="dense_gan_discriminator")
 
 
 def conditional_discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:

@@ -8,13 +8,13 @@ from semisynth.networks.minibatch import MinibatchDiscrimination
 
 
 def judgement(
-    x: keras.KerasTensor, features: keras.KerasTensor, dtype: Dtype, minibatch: bool = False
+    x: keras.KerasTensor, features: keras.KerasTensor, dtype: Dtype, minibatch_discrimination: bool = False
 ) -> dict[str, keras.KerasTensor]:
     """`realness` logits (b,) read from `x` (b, d), and `features` (b, e) as they are, both float32.
 
-    With `minibatch` the logit also sees how alike the images of the batch are (`MinibatchDiscrimination`).
+    With `minibatch_discrimination` the logit also sees how alike the images of the batch are.
     """
-    if minibatch:
+    if minibatch_discrimination:
         x = MinibatchDiscrimination(dtype=dtype)(x)
     realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(x))
     return {"realness": realness, "features": layers.Identity(dtype="float32")(features)}

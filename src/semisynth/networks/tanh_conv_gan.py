@@ -26,7 +26,7 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
     return keras.Model([latent], layers.Activation("tanh", dtype="float32")(x), name=f"{RECIPE}_generator")
 
 
-def discriminator(side: int, dtype: Dtype = None, *, minibatch: bool = False) -> keras.Model:
+def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,), and `features` (b, 1024).
 
     The second convolution is unpadded, so `side` must be a multiple of 4 from 12 on.
@@ -39,5 +39,5 @@ def discriminator(side: int, dtype: Dtype = None, *, minibatch: bool = False) ->
     x = layers.MaxPooling2D(dtype=dtype)(x)  # (b, side/4 - 2, side/4 - 2, 128)
     x = layers.Flatten(dtype=dtype)(x)
     features = layers.Dense(1024, activation="tanh", name="features", dtype=dtype)(x)
-    outputs = judgement(features, features, dtype, minibatch)
+    outputs = judgement(features, features, dtype, minibatch_discrimination)
     return keras.Model(images, outputs, name=f"{RECIPE}_discriminator")

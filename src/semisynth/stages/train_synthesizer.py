@@ -16,9 +16,9 @@ from semisynth.params import TrainSynthesizer, load_params
 from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer as train
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
@@ -38,7 +38,7 @@ def train_synthesizer(
 ) -> None:
     """Train one generative recipe on the labelled and the unlabelled images."""
     section = load_params(params).train_synthesizer
-    recipe = recipe_by_name(section.recipe)
+    recipe = recipe_from(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)

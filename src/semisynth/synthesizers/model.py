@@ -9,7 +9,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.data.pixels import from_signed
-from semisynth.synthesizers.recipes import Recipe, recipe_by_name
+from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.recipes import Recipe
 from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import batched_outputs
 
@@ -88,7 +89,7 @@ class Synthesizer:
             save_weights(inside / "generator.npz", self.generator)
             save_weights(inside / "discriminator.npz", self.discriminator)
 
-        settings = {"recipe": self.recipe.name, "side": self.side, "classes": self.classes}
+        settings = {"recipe": self.recipe.source or self.recipe.name, "side": self.side, "classes": self.classes}
         save_bundle(folder, KIND, settings, write)
 
 
@@ -108,7 +109,7 @@ def build_synthesizer(
 def load_synthesizer(folder: Path) -> Synthesizer:
     """Rebuild the networks from code and load their checked weights; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    recipe = recipe_by_name(setting(bundle, "recipe", str))
+    recipe = recipe_from(setting(bundle, "recipe", str, dict))
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)

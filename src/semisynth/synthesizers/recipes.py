@@ -1,8 +1,9 @@
 """Recipes by name: which networks, which loss, which stabilisers. A recipe composes; it trains nothing itself."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 import keras
 
@@ -15,6 +16,7 @@ from semisynth.synthesizers.pairs import Pair
 from semisynth.synthesizers.stabilisers import Stabilisers
 
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
+Source = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Recipe:
     Every discriminator gives `realness` and `features`, and `classes` where the conditioning tells them.
     `class_weight` is that of the generator's class loss. `optimizer` builds from a learning rate and the momentum
     of the averaged weights (0: none). `batch_size` and the rates are the recipe's own, where parameters give none.
+    `source` is what `composition.recipe_from` makes it from again; "" stands for the name.
     SemisynthError where the parts don't go together.
     """
 
@@ -36,6 +39,7 @@ class Recipe:
     stabilisers: Stabilisers = field(default_factory=Stabilisers)
     class_weight: float = 1.0
     batch_size: int = 64
+    source: Source = ""
 
     def __post_init__(self) -> None:
         refuse = f"recipe `{self.name}`: "
@@ -46,7 +50,8 @@ class Recipe:
             )
         if self.stabilisers.softens_targets and not self.loss.takes_targets:
             raise SemisynthError(
-                f"{refuse}soft targets go with cross-entropy; a Wasserstein critic has no targets"
+                f"{refuse}soft targets go with cross-entropy; expected `real_targets` 1 and `fake_targets` 0, "
+                f"received {self.stabilisers.real_targets} and {self.stabilisers.fake_targets}"
             )
         if self.loss.needs_slope and not (self.loss.gradient_penalty or self.loss.clip):
             raise SemisynthError(
@@ -107,6 +112,7 @@ def _nesterov(rate: float, momentum: float) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **_averaged(momentum))
 
 
+OPTIMIZERS: dict[str, BuildOptimizer] = {"adam": _adam, "rmsprop": _rmsprop, "nesterov": _nesterov}
 ONE_SIDED = Stabilisers(real_targets=(0.95, 0.95))
 NEAR_0_AND_1 = Stabilisers(real_targets=(0.8, 1.0), fake_targets=(0.0, 0.2))
 
