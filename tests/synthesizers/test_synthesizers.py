@@ -13,7 +13,7 @@ from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20
-STEPS = {"acgan": 12, "semi_acgan": 12}  # from 11 on weights are averaged
+STEPS = {"acgan": 12, "semi_acgan": 12, "dcgan": 4}  # else 2; from 11 on weights are averaged
 ONE_STEP = {"steps": 1, "epochs": 1, "ema_momentum": 0.0}
 
 
@@ -25,7 +25,7 @@ def labelled():
 
 
 def train(name, labelled, **options):
-    settings = {"steps": STEPS.get(name, 4), "epochs": 2, "batch_size": 4, "seed": 1} | options
+    settings = {"steps": STEPS.get(name, 2), "epochs": 2, "batch_size": 4, "seed": 1} | options
     return train_synthesizer(recipe_by_name(name), labelled.images, labelled, **settings)
 
 
