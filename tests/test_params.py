@@ -54,6 +54,35 @@ def test_unknown_key_is_told_with_the_nearest_known(
     assert str(failure.value) == f"{tmp_path / 'params.yaml'}: {message}"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"base": "dcgan_smal"}, "`train_synthesizer.recipe.base`: input should be"),
+        ({"base": "dcgan", "los": 1}, "`train_synthesizer.recipe.los` is an unknown key, did you mean `loss`?"),
+        ({"loss": "wasserstein"}, "`train_synthesizer.recipe.base` is missing"),
+        ({"base": "dcgan", "real_targets": [0.5]}, "`train_synthesizer.recipe.real_targets`: list should have"),
+        (
+            {"base": "dcgan", "instance_noise": -1.0},
+            "`train_synthesizer.recipe.instance_noise`: input should be gr",
+        ),
+    ],
+)
+def test_parts_of_a_recipe_are_checked(tmp_path: Path, recipe: dict[str, object], message: str) -> None:
+    tree = shipped()
+    tree["train_synthesizer"]["recipe"] = recipe
+    with pytest.raises(SemisynthError) as failure:
+        load(tmp_path, tree)
+    assert message in str(failure.value)
+
+
+def test_a_recipe_is_a_name_or_the_parts_that_were_given(tmp_path: Path) -> None:
+    tree = shipped()
+    assert load(tmp_path, tree).train_synthesizer.recipe_source == "semi_acgan"
+    tree["train_synthesizer"]["recipe"] = {"base": "dcgan", "gradient_penalty": 10, "replay": None}
+    received = load(tmp_path, tree).train_synthesizer.recipe_source
+    assert received == {"base": "dcgan", "gradient_penalty": 10.0}
+
+
 def test_missing_key(tmp_path: Path) -> None:
     tree = shipped()
     del tree["split"]["labelled"]
@@ -87,6 +116,8 @@ def test_missing_section(tmp_path: Path) -> None:
         ("download", "attempts", 0, "greater than 0"),
         ("download", "dataset", "minst", "received 'minst' (str)"),
         ("download", "fallback", "mnist", "received 'mnist' (str)"),
+        ("train_synthesizer", "recipe", "wgan_pg", "received 'wgan_pg' (str), did you mean `wgan_gp`?"),
+        ("train_synthesizer", "recipe", 3, "received 3 (int)"),
         ("synthesize", "per_class", 0, "greater than 0"),
         ("synthesize", "candidates", 0.5, "greater than or equal to 1"),
         ("train_synthesizer", "batch_size", 1, "greater than or equal to 2"),

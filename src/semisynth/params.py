@@ -1,10 +1,11 @@
 """`params.yaml` to validated, frozen sections: one section a stage, unknown keys forbidden, types strict."""
 
+import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -16,9 +17,23 @@ Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Range = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-RecipeName = Literal["semi_acgan", "acgan", "dcgan"]
+RecipeName = Literal[
+    "semi_acgan",
+    "acgan",
+    "dcgan",
+    "vanilla_gan",
+    "dense_gan",
+    "dense_cgan",
+    "tanh_conv_gan",
+    "dcgan_small",
+    "wgan",
+    "wgan_gp",
+    "sgan",
+]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
@@ -107,20 +122,52 @@ class Labeller(Section):
     confidence: Probability = Field(description="least probability of a label that the generator learns from")
 
 
+class RecipeParts(Section):
+    """A named recipe with some parts exchanged; null leaves the part as it is."""
+
+    base: RecipeName
+    loss: Literal["cross_entropy", "wasserstein"] | None = None
+    gradient_penalty: NotNegative | None = Field(None, description="its weight; 0 for none")
+    clip: NotNegative | None = Field(None, description="largest weight of the discriminator; 0 for none")
+    real_targets: Range | None = Field(None, description="random targets of real images, from and to")
+    fake_targets: Range | None = Field(None, description="the same of synthetic images")
+    instance_noise: NotNegative | None = Field(None, description="deviation at first; it decays to 0")
+    feature_matching: bool | None = None
+    replay: Annotated[int, Field(ge=0)] | None = Field(None, description="synthetic images kept; 0 for none")
+    normalisation: Literal["batch", "layer", "none"] | None = None
+    minibatch_discrimination: bool | None = None
+    optimizer: Literal["adam", "rmsprop", "nesterov"] | None = None
+    generator_rate: PositiveFloat | None = None
+    discriminator_rate: PositiveFloat | None = None
+    class_weight: NotNegative | None = Field(None, description="of the generator's class loss")
+
+
+BY_NAME, OF_PARTS = TAGS = "by_name", "of_parts"  # tell in an error's location which of the two was given
+RecipeSetting = Annotated[
+    Annotated[RecipeName, Tag(BY_NAME)] | Annotated[RecipeParts, Tag(OF_PARTS)],
+    Discriminator(lambda value: OF_PARTS if isinstance(value, dict | RecipeParts) else BY_NAME),
+]
+
+
 class TrainSynthesizer(Section):
     """The generative model and its budget."""
 
-    recipe: RecipeName
+    recipe: RecipeSetting
     seed: Seed
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     epochs: Positive = Field(description="parts of the budget, each ending in a checkpoint and a sample grid")
-    batch_size: Annotated[int, Field(ge=2)]
+    batch_size: Annotated[int, Field(ge=2)] | None = Field(description="null takes the recipe's own")
     learning_rate: PositiveFloat | None = Field(description="null takes the recipe's own")
     ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
-    labelled_copies: Positive = Field(description="labelled images with transformed copies, for the class loss")
+    labelled_copies: Positive = Field(description="labelled images with transformed copies, to learn classes from")
     labeller: Labeller
     precision: PrecisionName
+
+    @property
+    def recipe_source(self) -> str | dict[str, Any]:
+        """The recipe's name, or the mapping of its base and the parts that were given."""
+        return self.recipe if isinstance(self.recipe, str) else self.recipe.model_dump(exclude_none=True)
 
 
 class Synthesize(Section):
@@ -241,7 +288,7 @@ def validated(model: type[Model], tree: object, where: str) -> Model:
 
 
 def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
-    location = ".".join(str(part) for part in item["loc"]) or "the file"
+    location = ".".join(str(part) for part in item["loc"] if part not in TAGS) or "the file"
     if item["type"] == "extra_forbidden":
         known = _keys_beside(item["loc"], model)
         near = get_close_matches(str(item["loc"][-1]), known, 1)
@@ -249,13 +296,16 @@ def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
         return f"`{location}` is an unknown key{hint}"
     if item["type"] == "missing":
         return f"`{location}` is missing"
-    return f"`{location}`: {item['msg'][:1].lower()}{item['msg'][1:]}, received {_shown(item['input'])}"
+    expected = re.findall(r"'([^']+)'", item["ctx"]["expected"]) if item["type"] == "literal_error" else []
+    near = get_close_matches(str(item["input"]), expected, 1)
+    hint = f", did you mean `{near[0]}`?" if near else ""
+    return f"`{location}`: {item['msg'][:1].lower()}{item['msg'][1:]}, received {_shown(item['input'])}{hint}"
 
 
 def _keys_beside(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     current: Any = model
     for part in location[:-1]:
-        current = current.model_fields[part].annotation
+        current = RecipeParts if part == OF_PARTS else current.model_fields[part].annotation
     return list(current.model_fields)
 
 

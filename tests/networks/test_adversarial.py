@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from semisynth.errors import SemisynthError
-from semisynth.losses import gradient_penalty
+from semisynth.losses import class_realness, gradient_penalty
 from semisynth.networks import dcgan, dcgan_small, dense_gan, tanh_conv_gan, vanilla_gan
 from semisynth.training.precision import dtype_policy
 
@@ -51,9 +51,9 @@ def test_images_in_range_and_logits(module, side, precision):
     assert 0 < float(tf.reduce_max(tf.abs(images))) <= 1
     discriminator = module.discriminator(side, policy)
     judged = discriminator(images)
-    assert judged.keys() == {"realness"}
+    assert judged.keys() == {"realness", "features"}
     assert (judged["realness"].shape, judged["realness"].dtype) == ((4,), tf.float32)
-    assert len(discriminator.get_layer("features").output.shape) == 2
+    assert (judged["features"].shape.rank, judged["features"].dtype) == (2, tf.float32)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -65,9 +65,43 @@ def test_classes_change_what_conditional_networks_make_and_say(precision):
     assert (images.shape, images.dtype) == ((2, 20, 20, 1), tf.float32)
     assert not np.allclose(images, generator([latents, labels[::-1]]), atol=1e-3)
     discriminator = dense_gan.conditional_discriminator(20, 3, policy)
-    logits = discriminator([images, labels])["realness"]
-    assert (logits.shape, logits.dtype) == ((2,), tf.float32)
-    assert not np.allclose(logits, discriminator([images, labels[::-1]])["realness"])
+    judged = discriminator(images)
+    shapes = {name: (tuple(output.shape), output.dtype) for name, output in judged.items()}
+    assert shapes == {
+        "by_class": ((2, 3), tf.float32),
+        "realness": ((2,), tf.float32),
+        "features": ((2, 256), tf.float32),
+    }
+    assert np.unique(judged["by_class"]).size == 6
+    open_class = np.log(np.exp(judged["by_class"]).mean(axis=1))
+    assert judged["realness"].numpy() == pytest.approx(open_class, rel=0.01, abs=1e-3)
+
+
+def test_a_class_is_judged_as_if_it_were_concatenated_to_the_features():
+    discriminator = dense_gan.conditional_discriminator(20, 3)
+    judged = discriminator(tf.random.normal((2, 20, 20, 1), seed=1))
+    hidden, bias, last, shift = discriminator.get_weights()[-4:]
+    for label in range(3):
+        joint = np.concatenate([judged["features"], np.eye(3)[[label, label]]], axis=1) @ hidden + bias
+        expected = (np.where(joint > 0, joint, 0.2 * joint) @ last + shift)[:, 0]
+        assert judged["by_class"][:, label].numpy() == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_realness_of_a_classifier_is_the_logsumexp_of_its_classes(precision):
+    judged = dcgan_small.classifier(16, 3, dtype_policy(precision))(tf.random.normal((4, 16, 16, 1), seed=1))
+    assert judged["classes"].shape == (4, 3)
+    assert judged["realness"].numpy() == pytest.approx(class_realness(judged["classes"]).numpy(), abs=1e-5)
+    assert judged["features"].shape == (4, 256)
+
+
+@pytest.mark.parametrize("module", UNCONDITIONAL)
+def test_minibatch_discrimination_is_one_more_projection_before_the_logit(module):
+    plain, comparing = module.discriminator(16), module.discriminator(16, minibatch_discrimination=True)
+    width = plain.get_weights()[-2].shape[0]
+    assert comparing.get_weights()[-2].shape == (width + 50, 1)
+    assert comparing.count_params() - plain.count_params() == width * 50 * 5 + 50 + 50
+    assert mixing(comparing) > 0
 
 
 def mixing(network, side=16):

@@ -39,7 +39,7 @@ def folder(tmp_path, monkeypatch):
     save_images(tmp_path / "synthetic.npz", numbered(8, 30, **marks))
     classifier = SimpleNamespace(name="svm", predict_proba=certainty)
     monkeypatch.setattr(stage, "load_best", lambda folder: classifier)
-    use_synthesizer(monkeypatch, has_classes=False)
+    use_synthesizer(monkeypatch, tells_classes=False)
     return tmp_path
 
 
@@ -88,7 +88,7 @@ def test_pseudo_labels_are_the_teachers_and_only_sure_ones_are_taken(folder):
 
 
 def test_the_class_head_has_its_say(folder, monkeypatch):
-    flipped = {"has_classes": True, "class_probabilities": lambda images: certainty(images)[:, ::-1]}
+    flipped = {"tells_classes": True, "class_probabilities": lambda images: certainty(images)[:, ::-1]}
     use_synthesizer(monkeypatch, **flipped)
     metrics = run(folder, arms=["classical"])
     assert metrics["teacher"] == ["svm", "class head of planted"]
@@ -110,7 +110,7 @@ def test_same_seed_same_bytes(folder):
 
 def test_a_teacher_that_is_never_sure_stops_the_arms_that_need_it(folder, monkeypatch):
     use_synthesizer(
-        monkeypatch, has_classes=True, class_probabilities=lambda images: np.full((len(images), 2), 0.5)
+        monkeypatch, tells_classes=True, class_probabilities=lambda images: np.full((len(images), 2), 0.5)
     )
     with pytest.raises(SemisynthError, match=r"arm `pseudo`: .*`augment\.pseudo_confidence`"):
         run(folder)
@@ -124,7 +124,7 @@ def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
         np.testing.assert_array_equal(labelled.images[:, 8, 8], np.arange(10, 14))
         return np.eye(2, dtype=np.float32)[1 - images[:, 8, 8].astype(int) % 2]  # wrong, to tell it from others
 
-    use_synthesizer(monkeypatch, learns_labels=True, has_classes=True, discriminator="its discriminator")
+    use_synthesizer(monkeypatch, learns_labels=True, tells_classes=True, discriminator="its discriminator")
     monkeypatch.setattr(stage, "propagated", planted)
     metrics = run(folder)
     arm = load_images(folder / "augmented" / "pseudo.npz")

@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import train_synthesizer as stage
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 SIDE = 20
@@ -58,6 +58,7 @@ def test_a_synthesizer_with_its_losses_and_a_grid_an_epoch(trained):
     synthesizer = load_synthesizer(folder / "models" / "synthesizer")
     assert (synthesizer.recipe.name, synthesizer.side, synthesizer.classes) == ("acgan", SIDE, 3)
     assert (metrics["dataset"], metrics["recipe"], metrics["steps"]) == ("noise", "acgan", 4)
+    assert metrics["diversity"].keys() == {"features", "classes"}
     with (folder / "results" / "losses.csv").open(newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert [row.pop("epoch") for row in rows] == ["1", "2"]
@@ -69,6 +70,17 @@ def test_the_grids_follow_the_training(trained):
     first, last = ((folder / "results" / "samples" / f"epoch_0{number}.png").read_bytes() for number in (1, 2))
     assert first.startswith(b"\x89PNG")
     assert first != last
+
+
+def test_samples_that_look_alike_raise_the_alarm(tmp_path, monkeypatch, capsys):
+    def blank(self, labels, *, seed):
+        return np.zeros((len(labels), SIDE, SIDE), np.uint8)
+
+    monkeypatch.setattr(Synthesizer, "sample", blank)
+    metrics = run(tmp_path, recipe="vanilla_gan")
+    assert (metrics["diversity"], metrics["mode_collapse"]) == ({"features": 0, "classes": None}, True)
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
+    assert line.startswith("warning: epoch 2 of vanilla_gan: mode collapse? Samples differ")
 
 
 def test_no_state_is_left_behind(trained):
@@ -105,6 +117,13 @@ def test_all_images_are_real_and_the_labelled_ones_get_copies(given, tmp_path):
     assert set(given.labelled.labels.tolist()) == {0, 1, 2}
     assert (given.seed, given.steps, given.epochs, given.batch_size) == (7, 4, 2, 4)
     assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("batch_size", [None, 16])
+def test_a_batch_has_the_recipes_own_size_where_none_is_given(given, tmp_path, batch_size):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, recipe="tanh_conv_gan", batch_size=batch_size)
+    assert given.batch_size == (batch_size or 32)
 
 
 def test_enough_labelled_images_get_no_copies(given, tmp_path):

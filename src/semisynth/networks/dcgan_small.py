@@ -1,4 +1,4 @@
-"""A small convolutional GAN, whose discriminator serves the Wasserstein recipes as their critic too."""
+"""A small convolutional GAN, whose discriminator also serves as a critic, and to tell classes."""
 
 from typing import Literal, TypeAlias
 
@@ -6,6 +6,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import judgement
 from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 20  # uniform in [-1, 1]
@@ -30,22 +31,23 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
     return keras.Model([latent], layers.Activation("tanh", dtype="float32")(x), name=f"{RECIPE}_generator")
 
 
-def discriminator(side: int, dtype: Dtype = None, normalisation: Normalisation = "batch") -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it.
+def discriminator(
+    side: int,
+    dtype: Dtype = None,
+    normalisation: Normalisation = "batch",
+    *,
+    minibatch_discrimination: bool = False,
+) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,).
 
-    1,040,385 parameters at side 28, of which 1,039,489 trainable. The last convolution spans the whole of
-    what is left of the image; a dense layer is the same.
+    `features` (b, 256) is what it reads, averaged over the places of the image. 1,040,385 parameters at side 28,
+    of which 1,039,489 trainable, without `minibatch_discrimination`. The last convolution spans the whole of what
+    is left of the image; a dense layer is the same.
     """
-    base = quarter(RECIPE, side)
-    x = images = keras.Input((side, side, 1))
-    for filters, strides in ((64, 1), (128, 2), (256, 2)):
-        x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
-        x = _activated(x, normalisation, dtype)
-        if strides > 1:
-            x = layers.Dropout(0.3, dtype=dtype)(x)
-    features = layers.Reshape((base * base * 256,), name="features", dtype=dtype)(x)
-    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))
-    return keras.Model(images, {"realness": realness}, name=f"{RECIPE}_discriminator")
+    images = keras.Input((side, side, 1))
+    x = _described(images, normalisation, dtype)
+    outputs = judgement(_flat(x, dtype), _averaged(x), dtype, minibatch_discrimination)
+    return keras.Model(images, outputs, name=f"{RECIPE}_discriminator")
 
 
 def critic(side: int, dtype: Dtype = None, normalisation: Normalisation = "layer") -> keras.Model:
@@ -57,6 +59,37 @@ def critic(side: int, dtype: Dtype = None, normalisation: Normalisation = "layer
     if normalisation == "batch":
         raise ValueError("expected a normalisation of `layer` or `none` for a critic, received `batch`")
     return discriminator(side, dtype, normalisation)
+
+
+def classifier(
+    side: int, classes: int, dtype: Dtype = None, normalisation: Normalisation = "layer"
+) -> keras.Model:
+    """`discriminator` with logits `classes` (b, k), whose log-sum-exp is `realness` (`losses.class_realness`)."""
+    images = keras.Input((side, side, 1))
+    x = _described(images, normalisation, dtype)
+    logits = layers.Dense(classes, dtype="float32")(_flat(x, dtype))
+    outputs = {"classes": logits, "realness": keras.ops.logsumexp(logits, axis=1), "features": _averaged(x)}
+    return keras.Model(images, outputs, name=f"{RECIPE}_classifier")
+
+
+def _described(images: keras.KerasTensor, normalisation: Normalisation, dtype: Dtype) -> keras.KerasTensor:
+    """(b, side, side, 1) to (b, side/4, side/4, 256)."""
+    quarter(RECIPE, images.shape[1])
+    x = images
+    for filters, strides in ((64, 1), (128, 2), (256, 2)):
+        x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
+        x = _activated(x, normalisation, dtype)
+        if strides > 1:
+            x = layers.Dropout(0.3, dtype=dtype)(x)
+    return x
+
+
+def _flat(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
+    return layers.Flatten(dtype=dtype)(x)
+
+
+def _averaged(x: keras.KerasTensor) -> keras.KerasTensor:
+    return layers.GlobalAveragePooling2D(dtype="float32")(x)
 
 
 def _activated(x: keras.KerasTensor, normalisation: Normalisation, dtype: Dtype) -> keras.KerasTensor:

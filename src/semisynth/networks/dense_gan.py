@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import judgement, mean_realness
 
 LATENT_SIZE = 100  # normal
 HIDDEN = (256, 512, 1024)  # the discriminator's in the reverse order
@@ -27,19 +28,31 @@ def conditional_generator(side: int, classes: int, dtype: Dtype = None) -> keras
     return keras.Model([latent, label], _images(x, side, dtype), name="dense_cgan_generator")
 
 
-def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it."""
+def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,), and `features` (b, 256)."""
     images = keras.Input((side, side, 1))
     x = _described(images, dtype)
-    return keras.Model(images, {"realness": _realness(x, dtype)}, name="dense_gan_discriminator")
+    return keras.Model(images, judgement(x, x, dtype, minibatch_discrimination), name="dense_gan_discriminator")
 
 
 def conditional_discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
-    """As `discriminator`, from images and the classes int32 (b,) that they are said to show."""
-    images, label = keras.Input((side, side, 1), name="image"), _label()
-    x = layers.Concatenate(dtype=dtype)([_described(images, dtype), keras.ops.one_hot(label, classes)])
-    x = _hidden(x, JOINT, dtype)
-    return keras.Model([images, label], {"realness": _realness(x, dtype)}, name="dense_cgan_discriminator")
+    """From images float32 (b, side, side, 1) in [-1, 1] to realness logits `by_class` (b, k), one for each class.
+
+    Each is what the concatenated class leads to, so that one pass over the image serves all classes. `realness`
+    (b,) is their log-mean-exp, where the class is open; `features` (b, 256) is what is concatenated.
+    """
+    images = keras.Input((side, side, 1))
+    features = _described(images, dtype)
+    repeated = layers.RepeatVector(classes, dtype=dtype)(features)  # (b, k, 256)
+    every = keras.ops.zeros_like(repeated[..., :1]) + keras.ops.eye(classes, dtype=repeated.dtype)
+    x = _hidden(layers.Concatenate(dtype=dtype)([repeated, every]), JOINT, dtype)
+    by_class = layers.Reshape((classes,), dtype="float32")(layers.Dense(1, dtype="float32")(x))
+    outputs = {
+        "by_class": by_class,
+        "realness": mean_realness(by_class, classes),
+        "features": layers.Identity(dtype="float32")(features),
+    }
+    return keras.Model(images, outputs, name="dense_cgan_discriminator")
 
 
 def _label() -> keras.KerasTensor:
@@ -62,8 +75,3 @@ def _described(images: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
     for units in HIDDEN[::-1]:
         x = layers.Dropout(0.3, dtype=dtype)(_hidden(x, units, dtype))
     return x
-
-
-def _realness(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
-    features = layers.Identity(name="features", dtype=dtype)(x)
-    return layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import mean_realness
 from semisynth.networks.labeller import labeller
 from semisynth.networks.sizes import quarter
 
@@ -44,7 +45,7 @@ def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
 
     They are a logit that all classes share, and one of the class's own, from the same features: the projection
     discriminator (Miyato and Koyama 2018, arXiv 1802.05637). A head `classes` (b, k) tells classes from the
-    same features as well, which brings them to represent classes sooner.
+    same features as well, which brings them to represent classes sooner. `features` (b, 256) are for matching.
     """
     x = images = keras.Input((side, side, 1))
     for filters, size, strides in ((32, 5, 2), (64, 3, 2), (128, 3, 1)):
@@ -56,7 +57,7 @@ def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     own = layers.Dense(classes, use_bias=False, dtype="float32")(features)
     by_class = layers.Add(dtype="float32")([own, layers.RepeatVector(classes)(shared)[..., 0]])
     logits = layers.Dense(classes, dtype="float32")(features)
-    return keras.Model(images, {"by_class": by_class, "classes": logits}, name=CRITIC)
+    return keras.Model(images, {"by_class": by_class, "classes": logits, "features": features}, name=CRITIC)
 
 
 def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
@@ -67,6 +68,6 @@ def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     """
     images = keras.Input((side, side, 1))
     told, seen = labeller(side, classes, dtype)(images), critic(side, classes, dtype)(images)
-    realness = keras.ops.logsumexp(seen["by_class"], axis=1) - float(keras.ops.log(float(classes)))
+    realness = mean_realness(seen["by_class"], classes)
     outputs = {"realness": realness, "classes": told["classes"], "features": told["features"]}
     return keras.Model(images, outputs, name="semi_acgan_discriminator")

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import judgement
 from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 100  # uniform in [-1, 1]
@@ -25,8 +26,8 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
     return keras.Model([latent], layers.Activation("tanh", dtype="float32")(x), name=f"{RECIPE}_generator")
 
 
-def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,); layer `features` before it.
+def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,), and `features` (b, 1024).
 
     The second convolution is unpadded, so `side` must be a multiple of 4 from 12 on.
     """
@@ -38,5 +39,5 @@ def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
     x = layers.MaxPooling2D(dtype=dtype)(x)  # (b, side/4 - 2, side/4 - 2, 128)
     x = layers.Flatten(dtype=dtype)(x)
     features = layers.Dense(1024, activation="tanh", name="features", dtype=dtype)(x)
-    realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(features))
-    return keras.Model(images, {"realness": realness}, name=f"{RECIPE}_discriminator")
+    outputs = judgement(features, features, dtype, minibatch_discrimination)
+    return keras.Model(images, outputs, name=f"{RECIPE}_discriminator")

@@ -32,10 +32,11 @@ def fit_detector_model(
     """
     held_out = max(1, min(2000, len(normal) // 5))
     recipe, side, classes = synthesizer.recipe, synthesizer.side, synthesizer.classes
+    source = recipe.source or recipe.name
     network = recipe.discriminator(side, classes, dtype_policy(precision))
     network.set_weights(synthesizer.discriminator.get_weights())
     nothing = References(normal[:0], np.array([], str))
-    bare = DetectorModel(recipe.name, network, side, tuple(class_names), precision, Suite({}, {}, {}), nothing)
+    bare = DetectorModel(source, network, side, tuple(class_names), precision, Suite({}, {}, {}), nothing)
     judged = bare.judge(normal)
     fitted = judged.take(np.arange(len(normal) - held_out))
     suite = fit_suite(
@@ -47,7 +48,7 @@ def fit_detector_model(
         random_state=seed,
     )
     return DetectorModel(
-        recipe.name, network, side, tuple(class_names), precision, suite, _references(suite, fitted, ids)
+        source, network, side, tuple(class_names), precision, suite, _references(suite, fitted, ids)
     )
 
 

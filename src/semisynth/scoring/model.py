@@ -17,7 +17,8 @@ from semisynth.data.imageset import read_archive
 from semisynth.data.pixels import from_unit
 from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
-from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.recipes import Source
 from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import FixedBatch
 from semisynth.training.precision import Precision, dtype_policy
@@ -38,7 +39,7 @@ class References:
 class DetectorModel:
     """Everything that scoring needs. `precision`: the arithmetic of the network, in which it was calibrated."""
 
-    recipe: str
+    recipe: Source
     discriminator: keras.Model
     side: int
     class_names: tuple[str, ...]
@@ -100,11 +101,11 @@ class DetectorModel:
 def load_detector(folder: Path) -> DetectorModel:
     """Rebuild the network from code and read checked arrays; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    recipe, side = setting(bundle, "recipe", str), setting(bundle, "side", int)
+    recipe, side = setting(bundle, "recipe", str, dict), setting(bundle, "side", int)
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
-    network = recipe_by_name(recipe).discriminator(side, len(names), dtype_policy(precision))
+    network = recipe_from(recipe).discriminator(side, len(names), dtype_policy(precision))
     load_weights(bundle.file("discriminator.npz"), network)
     kept = read_archive(bundle.file("references.npz"))
     try:

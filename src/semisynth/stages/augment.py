@@ -83,7 +83,7 @@ def _taught(
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
     classifier = load_best(baseline)
     members = {classifier.name: classifier.predict_proba(images)}
-    if model.has_classes:
+    if model.tells_classes:
         members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
     return list(members), average_probabilities(list(members.values()))
 

@@ -1,6 +1,7 @@
 """Train one generative recipe on the labelled and the unlabelled images."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,11 +13,12 @@ from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import replacing_folder, write_csv, write_json
 from semisynth.params import TrainSynthesizer, load_params
+from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer as train
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
@@ -36,21 +38,25 @@ def train_synthesizer(
 ) -> None:
     """Train one generative recipe on the labelled and the unlabelled images."""
     section = load_params(params).train_synthesizer
-    recipe = recipe_by_name(section.recipe)
+    recipe = recipe_from(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
-    steps = update_steps(section.max_steps, section.max_passes, known.pool, section.batch_size)
+    batch_size = section.batch_size or recipe.batch_size
+    steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length
     precision = resolve_precision(section.precision)
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
     grids = resume / "samples"
 
-    def draw_grid(number: int, trained: Synthesizer) -> None:
+    def show_epoch(number: int, trained: Synthesizer) -> None:
         labels = np.repeat(np.arange(known.classes), GRID_COLUMNS)
         names = known.class_names if trained.has_classes else None
         title = f"{known.dataset}, {recipe.name}, epoch {number}"
         path = grids / f"epoch_{number:02d}.png"
         save_grid(path, trained.sample(labels, seed=section.seed), GRID_COLUMNS, title=title, row_labels=names)
+        samples = trained.sample(watch.asked, seed=section.seed)
+        if warning := watch.look(number, samples, trained.classes_shown(samples, watch.asked)):
+            print(f"warning: epoch {number} of {recipe.name}: {warning}", file=sys.stderr)
 
     labeller: keras.Model | None = None
     of_labeller: History = []
@@ -59,24 +65,27 @@ def train_synthesizer(
         taught = _confident(labeller, known, others, section.labeller.confidence)
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
+    watch = CollapseWatch(taught, resume / "diversity", section.seed)
     trained, history = train(
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
         steps=steps,
         epochs=epochs,
-        batch_size=section.batch_size,
+        batch_size=batch_size,
         seed=section.seed,
         rate=section.learning_rate,
         ema_momentum=section.ema_momentum,
         precision=precision,
         labeller=labeller,
         resume=resume / "adversary",
-        on_epoch=draw_grid,
+        on_epoch=show_epoch,
     )
     replace(trained, class_names=known.class_names).save(synthesizer)
-    facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    _report(results, history, of_labeller, facts | {"precision": precision, "labels_learned_from": len(taught)})
+    facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
+    facts |= {"precision": precision, "labels_learned_from": len(taught)}
+    facts |= watch.summary()
+    _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
@@ -124,23 +133,23 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(results: Path, history: History, of_labeller: History, facts: dict[str, str | int]) -> None:
+def _report(results: Path, history: History, of_labeller: History, facts: dict[str, object], *, unit: str) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
-    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses")
+    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses", unit)
     if of_labeller:
         measured["labeller"] = of_labeller[-1]
         _draw(results, "labeller", of_labeller, f"{facts['dataset']}, {facts['recipe']}: losses of the labeller")
     write_json(results / "metrics.json", facts | measured)
 
 
-def _draw(results: Path, name: str, history: History, title: str) -> None:
+def _draw(results: Path, name: str, history: History, title: str, unit: str = " (nats)") -> None:
     """Write what `fit` reported of each epoch as a table, and its losses as a picture."""
     rows = [{"epoch": number, **epoch} for number, epoch in enumerate(history, 1)]
     write_csv(results / f"{name}.csv", list(rows[0]), rows)
     losses = [key for key in history[0] if key.endswith("loss")]
     curves = {key.replace("_", " "): [epoch[key] for epoch in history] for key in losses}
     epochs = [row["epoch"] for row in rows]
-    save_lines(results / f"{name}.png", epochs, curves, xlabel="epoch", ylabel="mean loss (nats)", title=title)
+    save_lines(results / f"{name}.png", epochs, curves, xlabel="epoch", ylabel=f"mean loss{unit}", title=title)
 
 
 if __name__ == "__main__":

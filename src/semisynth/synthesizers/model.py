@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from semisynth.data.pixels import from_signed
 from semisynth.errors import SemisynthError
-from semisynth.synthesizers.recipes import Recipe, recipe_by_name
+from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.recipes import Recipe
 from semisynth.training.bundle import Bundle, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import batched_outputs
 
@@ -31,14 +32,17 @@ class Synthesizer:
 
     @property
     def has_classes(self) -> bool:
-        """Whether images are drawn by class, and the discriminator tells classes."""
+        """Whether images are drawn by class."""
         return self.recipe.conditional
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether the discriminator tells classes."""
+        return self.recipe.conditioning.tells_classes
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
-        latents = np.random.default_rng([seed, 1]).standard_normal(
-            (len(labels), self.recipe.latent_size), np.float32
-        )
+        latents = self.recipe.pair.sampled_latents(len(labels), np.random.default_rng([seed, 1]))
         return self.decode(latents, labels)
 
     def decode(
@@ -63,14 +67,20 @@ class Synthesizer:
 
     def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The class head's float32 (n, classes); ValueError for a recipe without one."""
-        if not self.has_classes:
+        if not self.tells_classes:
             raise ValueError(f"recipe `{self.recipe.name}` has no class head")
         return tf.nn.softmax(self.outputs(images)["classes"]).numpy()  # type: ignore[no-any-return]
+
+    def classes_shown(self, samples: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The classes (n,) that the discriminator finds; else those asked for; None where neither is told."""
+        if self.tells_classes:
+            return np.asarray(self.class_probabilities(samples).argmax(axis=1), np.int64)
+        return asked if self.has_classes else None
 
     def outputs(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """All that the discriminator gives for images (n, side, side), float32.
 
-        `realness` (n,), `features` (n, d), the activations before the heads, and where the recipe has classes
+        `realness` (n,), `features` (n, d), the activations before the heads, and where the recipe tells classes
         their logits `classes` (n, k).
         """
         return batched_outputs(lambda batch: self.discriminator(batch, training=False), images)
@@ -82,7 +92,8 @@ class Synthesizer:
             save_weights(inside / "generator.npz", self.generator)
             save_weights(inside / "discriminator.npz", self.discriminator)
 
-        settings: dict[str, Any] = {"recipe": self.recipe.name, "side": self.side, "classes": self.classes}
+        recipe = self.recipe.source or self.recipe.name
+        settings: dict[str, Any] = {"recipe": recipe, "side": self.side, "classes": self.classes}
         if self.class_names:
             settings["class_names"] = list(self.class_names)
         save_bundle(folder, KIND, settings, write)
@@ -104,7 +115,7 @@ def build_synthesizer(
 def load_synthesizer(folder: Path) -> Synthesizer:
     """Rebuild the networks from code and load their checked weights; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    recipe = recipe_by_name(setting(bundle, "recipe", str))
+    recipe = recipe_from(setting(bundle, "recipe", str, dict))
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)

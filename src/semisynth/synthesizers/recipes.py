@@ -1,55 +1,99 @@
-"""Recipes by name: which networks, which optimizer, which losses. A recipe composes; it trains nothing itself."""
+"""Recipes by name: which networks, which loss, which stabilisers. A recipe composes; it trains nothing itself."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any
 
 import keras
 
 from semisynth.errors import SemisynthError
-from semisynth.networks import acgan, dcgan, semi_acgan
 from semisynth.networks.dtype import Dtype
+from semisynth.synthesizers import pairs
+from semisynth.synthesizers.conditioning import Conditioning
+from semisynth.synthesizers.objectives import CrossEntropy, Loss, Wasserstein
+from semisynth.synthesizers.pairs import Pair
+from semisynth.synthesizers.stabilisers import Stabilisers
 
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
+Source = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A generative adversarial recipe.
+    """A generative adversarial recipe: a pair of networks, with its conditioning, a loss, and stabilisers.
 
-    `generator` and `discriminator` build from (side, classes, dtype); every discriminator gives `realness` and
-    `features`, and `classes` where the recipe has them. `conditioning` says whether the generator takes a class
-    beside the latent, and how the discriminator judges it: by a head `classes` of its own (auxiliary), or by
-    realness logits `by_class` as well (projection) of its part `critic`, while its part `labeller`, trained first,
-    gives it the classes. `class_weight` is that of the generator's class loss. `optimizer` builds from a
-    learning rate and the momentum of the averaged weights (0: none).
+    Every discriminator gives `realness` and `features`, and `classes` where the conditioning tells them.
+    `class_weight` is that of the generator's class loss. `optimizer` builds from a learning rate and the momentum
+    of the averaged weights (0: none). `batch_size` and the rates are the recipe's own, where parameters give none.
+    `source` is what `composition.recipe_from` makes it from again; "" stands for the name.
+    SemisynthError where the parts don't go together.
     """
 
     name: str
-    generator: Callable[[int, int, Dtype], keras.Model]
-    discriminator: Callable[[int, int, Dtype], keras.Model]
+    pair: Pair
     optimizer: BuildOptimizer
-    latent_size: int
-    conditioning: Literal["none", "auxiliary", "projection"]
     generator_rate: float
     discriminator_rate: float
-    real_target: float = 1.0
+    loss: Loss = field(default_factory=CrossEntropy)
+    stabilisers: Stabilisers = field(default_factory=Stabilisers)
     class_weight: float = 1.0
+    batch_size: int = 64
+    source: Source = ""
+
+    def __post_init__(self) -> None:
+        refuse = f"recipe `{self.name}`: "
+        if self.loss.gradient_penalty and self.pair.compares_images:
+            raise SemisynthError(
+                f"{refuse}a gradient penalty holds each image's own logit; expected `normalisation` layer or none "
+                f"and no minibatch discrimination, received {dict(self.pair.options)}"
+            )
+        if self.stabilisers.softens_targets and not self.loss.takes_targets:
+            raise SemisynthError(
+                f"{refuse}soft targets go with cross-entropy; expected `real_targets` 1 and `fake_targets` 0, "
+                f"received {self.stabilisers.real_targets} and {self.stabilisers.fake_targets}"
+            )
+        if self.loss.needs_slope and not (self.loss.gradient_penalty or self.loss.clip):
+            raise SemisynthError(
+                f"{refuse}the Wasserstein loss needs `gradient_penalty` or `clip`, received neither"
+            )
+
+    @property
+    def conditioning(self) -> Conditioning:
+        """Where classes come in: that which the networks are made for."""
+        return self.pair.conditioning
 
     @property
     def conditional(self) -> bool:
-        """Whether images are drawn by class, and the discriminator tells classes."""
-        return self.conditioning != "none"
+        """Whether images are drawn by class."""
+        return self.conditioning.draws_classes
+
+    @property
+    def latent_size(self) -> int:
+        """Numbers in a latent."""
+        return self.pair.latent_size
+
+    @property
+    def measures_nats(self) -> bool:
+        """Whether all losses are cross-entropies."""
+        return isinstance(self.loss, CrossEntropy) and not self.stabilisers.feature_matching
 
     @property
     def learns_labels(self) -> bool:
         """Whether a labeller of its own learns the classes from labelled and unlabelled images."""
-        return self.conditioning == "projection"
+        return self.pair.critic is not None
+
+    def generator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+        """The generator with fresh weights; SemisynthError where it can't make this side."""
+        return self.pair.generator(side, classes, dtype)
+
+    def discriminator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+        """The discriminator with fresh weights; SemisynthError where it can't judge this side."""
+        return self.pair.build_discriminator(side, classes, dtype)
 
     def adversary(self, discriminator: keras.Model) -> keras.Model:
         """The part of a built discriminator that trains against the generator."""
-        return discriminator.get_layer(semi_acgan.CRITIC) if self.learns_labels else discriminator
+        return discriminator.get_layer(self.pair.critic) if self.pair.critic else discriminator
 
 
 def _averaged(momentum: float) -> dict[str, bool | float]:
@@ -64,40 +108,102 @@ def _rmsprop(rate: float, momentum: float) -> keras.optimizers.Optimizer:
     return keras.optimizers.RMSprop(rate, **_averaged(momentum))
 
 
+def _nesterov(rate: float, momentum: float) -> keras.optimizers.Optimizer:
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **_averaged(momentum))
+
+
+OPTIMIZERS: dict[str, BuildOptimizer] = {"adam": _adam, "rmsprop": _rmsprop, "nesterov": _nesterov}
+ONE_SIDED = Stabilisers(real_targets=(0.95, 0.95))
+NEAR_0_AND_1 = Stabilisers(real_targets=(0.8, 1.0), fake_targets=(0.0, 0.2))
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
         Recipe(
-            name="acgan",
-            generator=acgan.generator,
-            discriminator=acgan.discriminator,
-            optimizer=_adam,
-            latent_size=acgan.LATENT_SIZE,
-            conditioning="auxiliary",
+            "acgan",
+            pairs.ACGAN,
+            _adam,
             generator_rate=0.0002,
             discriminator_rate=0.0002,
-            real_target=0.95,
+            stabilisers=ONE_SIDED,
         ),
         Recipe(
-            name="semi_acgan",
-            generator=semi_acgan.generator,
-            discriminator=semi_acgan.discriminator,
-            optimizer=_adam,
-            latent_size=semi_acgan.LATENT_SIZE,
-            conditioning="projection",
+            "semi_acgan",
+            pairs.SEMI_ACGAN,
+            _adam,
             generator_rate=0.0008,
             discriminator_rate=0.0008,
             class_weight=0.3,
         ),
         Recipe(
-            name="dcgan",
-            generator=lambda side, _, dtype: dcgan.generator(side, dtype),
-            discriminator=lambda side, _, dtype: dcgan.discriminator(side, dtype),
-            optimizer=_rmsprop,
-            latent_size=dcgan.LATENT_SIZE,
-            conditioning="none",
+            "dcgan",
+            pairs.DCGAN,
+            _rmsprop,
             generator_rate=0.0001,
             discriminator_rate=0.0002,
+        ),
+        Recipe(
+            "vanilla_gan",
+            pairs.VANILLA,
+            _adam,
+            generator_rate=0.001,
+            discriminator_rate=0.001,
+        ),
+        Recipe(
+            "dense_gan",
+            pairs.DENSE,
+            _adam,
+            generator_rate=0.0002,
+            discriminator_rate=0.0002,
+            stabilisers=NEAR_0_AND_1,
+            batch_size=128,
+        ),
+        Recipe(
+            "dense_cgan",
+            pairs.CONDITIONAL_DENSE,
+            _adam,
+            generator_rate=0.0002,
+            discriminator_rate=0.0002,
+            stabilisers=ONE_SIDED,
+        ),
+        Recipe(
+            "tanh_conv_gan",
+            pairs.TANH_CONVOLUTIONS,
+            _nesterov,
+            generator_rate=0.0005,
+            discriminator_rate=0.0005,
+            batch_size=32,
+        ),
+        Recipe(
+            "dcgan_small",
+            pairs.SMALL,
+            _adam,
+            generator_rate=0.0002,
+            discriminator_rate=0.0002,
+        ),
+        Recipe(
+            "wgan",
+            pairs.SMALL,
+            _rmsprop,
+            generator_rate=0.00005,
+            discriminator_rate=0.00005,
+            loss=Wasserstein(clip=0.01),
+        ),
+        Recipe(
+            "wgan_gp",
+            pairs.SMALL.with_options(normalisation="layer"),
+            _adam,
+            generator_rate=0.0002,
+            discriminator_rate=0.0002,
+            loss=Wasserstein(gradient_penalty=10.0),
+        ),
+        Recipe(
+            "sgan",
+            pairs.SMALL_CLASSIFIER,
+            _adam,
+            generator_rate=0.0002,
+            discriminator_rate=0.0002,
+            stabilisers=Stabilisers(feature_matching=True),
         ),
     )
 }

@@ -1,7 +1,56 @@
 """Small parts that steady an adversarial training; each works alone. Randomness comes from a `key`, int32 (2,)."""
 
+from dataclasses import dataclass
+
 import keras
 import tensorflow as tf
+
+from semisynth.errors import SemisynthError
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Stabilisers:
+    """Which of the parts below a recipe uses, and how; the defaults use none.
+
+    `real_targets` and `fake_targets` are ranges of `soft_targets`. `instance_noise` is the deviation that `noisy`
+    starts with; it decays to 0 over the training. `feature_matching` replaces the generator's realness loss by
+    `feature_matching_loss`. `replay` is the capacity of a `ReplayBuffer` of synthetic images, 0 for none.
+    SemisynthError on a range that is none of probabilities, and on numbers below 0.
+    """
+
+    real_targets: Range = (1.0, 1.0)
+    fake_targets: Range = (0.0, 0.0)
+    instance_noise: float = 0.0
+    feature_matching: bool = False
+    replay: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("real_targets", "fake_targets"):
+            low, high = getattr(self, name)
+            if not 0 <= low <= high <= 1:
+                raise SemisynthError(f"`{name}`: expected 0 <= low <= high <= 1, received {low} and {high}")
+        for name in ("instance_noise", "replay"):
+            if getattr(self, name) < 0:
+                raise SemisynthError(f"`{name}`: expected 0 or more, received {getattr(self, name)}")
+
+    @property
+    def softens_targets(self) -> bool:
+        """Whether a target is anything but 1 for real images and 0 for synthetic ones."""
+        return (self.real_targets, self.fake_targets) != ((1, 1), (0, 0))
+
+    def noise(self, images: tf.Tensor, step: tf.Tensor, steps: float, key: tf.Tensor) -> tf.Tensor:
+        """The images as the discriminator sees them at `step` of `steps`."""
+        if not self.instance_noise:
+            return images
+        return noisy(images, decayed(self.instance_noise, step, steps), key)
+
+
+def drawn_targets(count: tf.Tensor, of: Range, key: tf.Tensor) -> float | tf.Tensor:
+    """`soft_targets`, or the one target where the range holds no other."""
+    low, high = of
+    return low if low == high else soft_targets(count, low, high, key)
 
 
 def soft_targets(count: tf.Tensor | int, low: float, high: float, key: tf.Tensor) -> tf.Tensor:
@@ -16,7 +65,7 @@ def soft_targets(count: tf.Tensor | int, low: float, high: float, key: tf.Tensor
     return tf.random.stateless_uniform((count,), key, low, high)
 
 
-def decayed(start: float, step: tf.Tensor | int, steps: int) -> tf.Tensor:
+def decayed(start: float, step: tf.Tensor | int, steps: float) -> tf.Tensor:
     """`start`, falling in a straight line to 0 at `steps`, and 0 after that; float32 ()."""
     return start * tf.maximum(0.0, 1 - tf.cast(step, tf.float32) / steps)
 

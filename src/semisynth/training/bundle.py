@@ -89,12 +89,13 @@ def _check_files(folder: Path, digests: dict[str, str]) -> None:
             raise SemisynthError(f"{path}: damaged, SHA-256 {digest} expected, received {received}")
 
 
-def setting(bundle: Bundle, name: str, kind: type) -> Any:
-    """The setting `name` of a bundle; SemisynthError where it is missing or not of type `kind`."""
+def setting(bundle: Bundle, name: str, *kinds: type) -> Any:
+    """The setting `name` of a bundle; SemisynthError where it is missing or of none of the `kinds`."""
     value = bundle.settings.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        expected = " or ".join(kind.__name__ for kind in kinds)
         raise SemisynthError(
-            f"{bundle.folder / MANIFEST}: setting `{name}` must be {kind.__name__}, received {value!r}"
+            f"{bundle.folder / MANIFEST}: setting `{name}` must be {expected}, received {value!r}"
         )
     return value
 

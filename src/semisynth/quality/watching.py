@@ -1,0 +1,63 @@
+"""Watches each epoch's samples for mode collapse; what it measured waits beside the state of the training."""
+
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.data.imageset import ImageSet
+from semisynth.data.pixels import flat
+from semisynth.files import write_json
+from semisynth.quality.collapse import Diversity, collapse_warning, measure_diversity
+
+SAMPLES = 500
+
+
+@dataclass(frozen=True)
+class CollapseWatch:
+    """Compares samples with `real` images, pixel by pixel, within each class where theirs are known.
+
+    A file an epoch under `folder` lets an interrupted training go on with all that was measured. Where there are
+    no two different real images of a class, nothing is measured.
+    """
+
+    real: ImageSet
+    folder: Path
+    seed: int
+
+    @cached_property
+    def asked(self) -> NDArray[np.int64]:
+        """The classes of the samples that `look` expects: int64 (n,), in turn."""
+        return np.arange(SAMPLES) % self.real.classes
+
+    def look(self, number: int, samples: NDArray[np.uint8], shown: NDArray[np.int64] | None) -> str | None:
+        """A line of warning where samples have begun to look alike.
+
+        `number` is the epoch's, from 1; `samples` are uint8 (n, side, side), `shown` their classes (n,), or None.
+        """
+        real = self._some_real
+        if len(np.unique(real.images, axis=0)) <= real.classes:
+            return None
+        labels = None if shown is None else (shown, real.labels)
+        measured = measure_diversity(flat(samples), flat(real.images), labels, real.classes)
+        write_json(self.folder / f"epoch_{number:04d}.json", asdict(measured))
+        epochs = self.epochs()
+        return None if collapse_warning(epochs[:-1]) else collapse_warning(epochs)
+
+    @cached_property
+    def _some_real(self) -> ImageSet:
+        return self.real.take(np.random.default_rng(self.seed).permutation(len(self.real))[:SAMPLES])
+
+    def epochs(self) -> list[Diversity]:
+        """What was measured so far, in order."""
+        paths = sorted(self.folder.glob("epoch_*"))
+        return [Diversity(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+
+    def summary(self) -> dict[str, object]:
+        """The last epoch's diversity, None if not measured, and whether the alarm stands."""
+        epochs = self.epochs()
+        last = asdict(epochs[-1]) if epochs else None
+        return {"diversity": last, "mode_collapse": collapse_warning(epochs) is not None}

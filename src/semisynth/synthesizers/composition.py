@@ -1,0 +1,70 @@
+"""Recipes of a user's own: one of the named recipes, with some of its parts exchanged."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from semisynth.errors import SemisynthError
+from semisynth.synthesizers.objectives import LOSSES, Loss
+from semisynth.synthesizers.recipes import OPTIMIZERS, BuildOptimizer, Recipe, Source, recipe_by_name
+from semisynth.synthesizers.stabilisers import Stabilisers
+
+Parts = Mapping[str, Any]
+
+OPTIONS = ["normalisation", "minibatch_discrimination"]  # of a discriminator
+SLOPE = [field.name for field in fields(Loss)]
+STABILISERS = [field.name for field in fields(Stabilisers)]
+NUMBERS = ["generator_rate", "discriminator_rate", "class_weight"]
+PARTS = [*OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
+
+
+def recipe_from(source: Source) -> Recipe:
+    """The recipe of a name, or of a mapping: its `base`, a name, and the parts that differ from the base's.
+
+    SemisynthError, with the nearest names, on what is unknown, and where the parts don't go together.
+    """
+    if isinstance(source, str):
+        return recipe_by_name(source)
+    parts = {key: value for key, value in source.items() if key != "base"}
+    for key in parts:
+        _check("part", key, PARTS)
+    base = recipe_by_name(str(source.get("base")))
+    return replace(
+        base,
+        name=f"{base.name} with {', '.join(f'{key} {value}' for key, value in parts.items()) or 'nothing else'}",
+        source=source,
+        pair=base.pair.with_options(**{key: parts[key] for key in OPTIONS if key in parts}),
+        loss=_loss(base.loss, parts),
+        stabilisers=_stabilisers(base.stabilisers, parts),
+        optimizer=_optimizer(base.optimizer, parts),
+        **{key: parts[key] for key in NUMBERS if key in parts},
+    )
+
+
+def _loss(loss: Loss, parts: Parts) -> Loss:
+    slope = asdict(loss) | {key: parts[key] for key in SLOPE if key in parts}
+    if "loss" not in parts:
+        return replace(loss, **slope)
+    _check("loss", parts["loss"], LOSSES)
+    return LOSSES[parts["loss"]](**slope)
+
+
+def _stabilisers(stabilisers: Stabilisers, parts: Parts) -> Stabilisers:
+    given = {key: parts[key] for key in STABILISERS if key in parts}
+    ranges: dict[str, Any] = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
+    return replace(stabilisers, **given | ranges)
+
+
+def _optimizer(optimizer: BuildOptimizer, parts: Parts) -> BuildOptimizer:
+    if "optimizer" not in parts:
+        return optimizer
+    _check("optimizer", parts["optimizer"], OPTIMIZERS)
+    return OPTIMIZERS[parts["optimizer"]]
+
+
+def _check(what: str, name: str, known: Iterable[str]) -> None:
+    if name not in known:
+        near = get_close_matches(str(name), known, 1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
+        raise SemisynthError(f"params.yaml: `train_synthesizer.recipe` names no {what}: `{name}`; {hint}")

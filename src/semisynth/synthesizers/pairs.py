@@ -1,0 +1,111 @@
+"""Pairs of networks that train against each other, as recipes use them: a generator and a discriminator each."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from semisynth.errors import SemisynthError
+from semisynth.networks import acgan, dcgan, dcgan_small, dense_gan, semi_acgan, tanh_conv_gan, vanilla_gan
+from semisynth.networks.dtype import Dtype
+from semisynth.synthesizers.conditioning import (
+    AUXILIARY,
+    CONCATENATED,
+    NONE,
+    ONE_MORE_CLASS,
+    PROJECTION,
+    Conditioning,
+)
+
+Build = Callable[..., keras.Model]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """How a generator and a discriminator are built, and what they are made for.
+
+    Both build from (side, classes, dtype), the discriminator from `options` as well, which name those that it
+    `takes`. Latents (b, `latent_size`) are normal, or uniform in [-1, 1]. `critic` names the part of the
+    discriminator that trains against the generator, where another part labels images and is trained first.
+    """
+
+    generator: Build
+    discriminator: Build
+    latent_size: int
+    conditioning: Conditioning = NONE
+    latent: Literal["normal", "uniform"] = "normal"
+    critic: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def build_discriminator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+        """The discriminator with fresh weights; SemisynthError where it can't judge this side."""
+        return self.discriminator(side, classes, dtype, **self.options)
+
+    @property
+    def compares_images(self) -> bool:
+        """Whether the images of a training batch change each other's logits; each kind is then judged apart."""
+        return self.options.get("normalisation") == "batch" or bool(self.options.get("minibatch_discrimination"))
+
+    def with_options(self, **options: Any) -> "Pair":
+        """The same with other options; SemisynthError where the discriminator takes none of that name."""
+        for name in options.keys() - self.options.keys():
+            takes = ", ".join(self.options) or "no option"
+            raise SemisynthError(f"`train_synthesizer.recipe.{name}`: this base's discriminator takes {takes}")
+        return replace(self, options={**self.options, **options})
+
+    def random_latents(self, count: tf.Tensor | int, key: tf.Tensor) -> tf.Tensor:
+        """Latents (count, latent) float32 for training, from a `key` int32 (2,)."""
+        shape = (count, self.latent_size)
+        if self.latent == "uniform":
+            return tf.random.stateless_uniform(shape, key, -1, 1)
+        return tf.random.stateless_normal(shape, key)
+
+    def sampled_latents(self, count: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Latents float32 (count, latent) for sampling."""
+        shape = (count, self.latent_size)
+        if self.latent == "uniform":
+            return random.random(shape, np.float32) * 2 - 1
+        return random.standard_normal(shape, np.float32)
+
+
+def _without_classes(build: Build) -> Build:
+    return lambda side, _, dtype=None, **options: build(side, dtype, **options)
+
+
+def _plain(module: Any, *, latent: Literal["normal", "uniform"], **options: Any) -> Pair:
+    """The pair of a module of `networks` that knows no classes."""
+    return Pair(
+        generator=_without_classes(module.generator),
+        discriminator=_without_classes(module.discriminator),
+        latent_size=module.LATENT_SIZE,
+        latent=latent,
+        options=options,
+    )
+
+
+ACGAN = Pair(acgan.generator, acgan.discriminator, acgan.LATENT_SIZE, AUXILIARY)
+SEMI_ACGAN = Pair(
+    semi_acgan.generator,
+    semi_acgan.discriminator,
+    semi_acgan.LATENT_SIZE,
+    PROJECTION,
+    critic=semi_acgan.CRITIC,
+)
+DCGAN = _plain(dcgan, latent="normal")
+VANILLA = _plain(vanilla_gan, latent="uniform", minibatch_discrimination=False)
+DENSE = _plain(dense_gan, latent="normal", minibatch_discrimination=False)
+CONDITIONAL_DENSE = Pair(
+    dense_gan.conditional_generator, dense_gan.conditional_discriminator, dense_gan.LATENT_SIZE, CONCATENATED
+)
+TANH_CONVOLUTIONS = _plain(tanh_conv_gan, latent="uniform", minibatch_discrimination=False)
+SMALL = _plain(dcgan_small, latent="uniform", normalisation="batch", minibatch_discrimination=False)
+SMALL_CLASSIFIER = replace(
+    SMALL,
+    discriminator=dcgan_small.classifier,
+    conditioning=ONE_MORE_CLASS,
+    options={"normalisation": "layer"},
+)

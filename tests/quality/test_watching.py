@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from semisynth.data.imageset import ImageSet
+from semisynth.quality.collapse import Diversity
+from semisynth.quality.watching import CollapseWatch
+
+
+def noise(seed, count):
+    return np.random.default_rng(seed).integers(0, 256, (count, 16, 16), np.uint8)
+
+
+REAL = ImageSet(noise(0, 60), np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
+
+
+def repeated(images):
+    return np.resize(images, (500, 16, 16))
+
+
+@pytest.fixture
+def watch(tmp_path):
+    return CollapseWatch(REAL, tmp_path / "diversity", seed=1)
+
+
+def test_diverse_samples_raise_no_alarm(watch):
+    assert [watch.look(number, noise(number, 500), None) for number in (1, 2, 3)] == [None] * 3
+    assert watch.epochs() == [Diversity(pytest.approx(1, abs=0.05))] * 3
+    assert watch.summary()["mode_collapse"] is False
+
+
+def test_the_alarm_rings_once_and_stands(watch):
+    heard = [watch.look(number, repeated(noise(1, 1)), None) for number in (1, 2, 3)]
+    assert [line is not None for line in heard] == [False, True, False]
+    assert "differ from one another 0.00 times" in heard[1]
+    assert watch.summary() == {"diversity": {"features": 0, "classes": None}, "mode_collapse": True}
+
+
+def test_it_goes_on_with_what_was_measured_before_and_measures_an_epoch_anew(watch):
+    watch.look(1, repeated(noise(1, 1)), None)
+    again = CollapseWatch(REAL, watch.folder, seed=1)
+    assert again.look(2, repeated(noise(1, 1)), None)
+    assert again.look(2, noise(1, 500), None) is None
+    assert len(again.epochs()) == 2
+
+
+def test_one_image_a_class_is_seen_within_the_classes(watch):
+    """Three images in turn, one for each class asked for."""
+    watch.look(1, repeated(noise(1, 3)), watch.asked)
+    watch.look(2, repeated(noise(1, 3)), None)
+    within, together = watch.epochs()
+    assert (within.features, together.features) == pytest.approx((0, 2 / 3), abs=0.05)
+    assert (within.classes, together.classes) == (pytest.approx(1, abs=0.001), None)
+
+
+def test_without_two_real_images_of_a_class_nothing_is_measured(tmp_path):
+    few = ImageSet(noise(0, 3), np.arange(3), ("a", "b", "c"), "noise", 3)
+    watch = CollapseWatch(few, tmp_path / "diversity", seed=1)
+    assert watch.look(1, repeated(noise(1, 1)), None) is None
+    assert watch.summary() == {"diversity": None, "mode_collapse": False}

@@ -1,0 +1,108 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from semisynth.data.imageset import ImageSet
+from semisynth.errors import SemisynthError
+from semisynth.params import RecipeParts
+from semisynth.scoring.fitting import fit_detector_model
+from semisynth.scoring.model import load_detector
+from semisynth.synthesizers.composition import PARTS, recipe_from
+from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
+from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
+from semisynth.synthesizers.stabilisers import Stabilisers
+from semisynth.synthesizers.training import train_synthesizer
+
+SIDE = 16
+
+
+def test_params_take_every_part():
+    assert {*PARTS, "base"} == set(RecipeParts.model_fields)
+
+
+def test_a_name_alone_is_the_named_recipe():
+    assert all(recipe_from(name) is RECIPES[name] for name in RECIPES)
+
+
+def same_parts(one, other):
+    return replace(one, name="", source="") == replace(other, name="", source="")
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("wgan", {"loss": "wasserstein", "clip": 0.01, "optimizer": "rmsprop", "rate": 0.00005}),
+        ("wgan_gp", {"loss": "wasserstein", "gradient_penalty": 10.0, "normalisation": "layer"}),
+    ],
+)
+def test_a_named_recipe_can_be_written_out(name, parts):
+    if rate := parts.pop("rate", None):
+        parts |= {"generator_rate": rate, "discriminator_rate": rate}
+    assert same_parts(recipe_from({"base": "dcgan_small", **parts}), recipe_by_name(name))
+
+
+def test_every_part_takes_effect():
+    recipe = recipe_from(
+        {
+            "base": "acgan",
+            "gradient_penalty": 1.0,
+            "real_targets": [0.8, 0.9],
+            "fake_targets": [0.0, 0.1],
+            "instance_noise": 0.2,
+            "feature_matching": True,
+            "replay": 100,
+            "generator_rate": 0.1,
+            "class_weight": 0.5,
+        }
+    )
+    assert recipe.loss == CrossEntropy(gradient_penalty=1.0)
+    assert recipe.stabilisers == Stabilisers((0.8, 0.9), (0.0, 0.1), 0.2, True, 100)
+    assert (recipe.generator_rate, recipe.discriminator_rate, recipe.class_weight) == (0.1, 0.0002, 0.5)
+    assert recipe.conditional
+    comparing = recipe_from({"base": "dense_gan", "minibatch_discrimination": True})
+    assert comparing.pair.compares_images
+    assert comparing.name == "dense_gan with minibatch_discrimination True"
+
+
+def test_a_slope_is_kept_where_only_the_rest_changes():
+    assert recipe_from({"base": "wgan", "replay": 64}).loss == Wasserstein(clip=0.01)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"base": "dcgan_smal"}, "names no recipe: `dcgan_smal`; did you mean `dcgan_small`"),
+        ({"base": "dcgan", "los": "wasserstein"}, "names no part: `los`; did you mean `loss`"),
+        ({"base": "dcgan", "loss": "waserstein"}, "names no loss: `waserstein`; did you mean `wasserstein`"),
+        ({"base": "dcgan", "optimizer": "sgd"}, "names no optimizer: `sgd`; known: adam, rmsprop, nesterov"),
+        (
+            {"base": "acgan", "normalisation": "layer"},
+            r"recipe\.normalisation`: this base's discriminator takes no option",
+        ),
+        ({"base": "dcgan_small", "loss": "wasserstein", "gradient_penalty": 10.0}, "each image's own logit"),
+        ({"base": "dcgan", "loss": "wasserstein"}, "needs `gradient_penalty` or `clip`, received neither"),
+        ({"base": "acgan", "loss": "wasserstein", "clip": 0.01}, "expected `real_targets` 1"),
+    ],
+)
+def test_what_is_unknown_or_does_not_fit_is_refused(source, message):
+    with pytest.raises(SemisynthError, match=message):
+        recipe_from(source)
+
+
+def test_a_recipe_of_ones_own_trains_loads_and_scores_the_same(tmp_path):
+    source = {"base": "vanilla_gan", "minibatch_discrimination": True, "replay": 4, "real_targets": [0.9, 1.0]}
+    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE), np.uint8)
+    labelled = ImageSet(images, np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
+    trained, _ = train_synthesizer(recipe_from(source), images, labelled, steps=4, epochs=2, batch_size=4, seed=1)
+    trained.save(tmp_path / "synthesizer")
+    loaded = load_synthesizer(tmp_path / "synthesizer")
+    assert loaded.recipe == trained.recipe
+    np.testing.assert_array_equal(loaded.realness(images), trained.realness(images))
+    made = fit_detector_model(
+        loaded, images[:40], ["a"] * 40, images[40:], ("a", "b", "c"), generated=0, references=20, seed=0
+    )
+    made.save(tmp_path / "detector")
+    judged = load_detector(tmp_path / "detector").judge(images)
+    np.testing.assert_array_equal(judged.realness, made.judge(images).realness)
