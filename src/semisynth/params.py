@@ -18,7 +18,7 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-RecipeName = Literal["semi_acgan", "acgan", "dcgan"]
+RecipeName = Literal["semi_acgan", "acgan", "dcgan", "vae", "cvae", "lstm"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
@@ -106,6 +106,20 @@ class Labeller(Section):
     confidence: Probability = Field(description="least probability of a label that the generator learns from")
 
 
+class Vae(Section):
+    """The networks of recipes `vae` and `cvae`."""
+
+    latent_size: Positive = Field(description="2 for a picture of the manifold, 16 for better images")
+
+
+class Lstm(Section):
+    """The tokens of recipe `lstm`, and how it draws them."""
+
+    codes: Annotated[int, Field(ge=2)] = Field(description="tokens that patches are quantised to, at most")
+    patch: Positive = Field(description="side of a patch, in pixels")
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="0 draws the likeliest")
+
+
 class TrainSynthesizer(Section):
     """The generative model and its budget."""
 
@@ -119,6 +133,8 @@ class TrainSynthesizer(Section):
     ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
     labelled_copies: Positive = Field(description="labelled images with transformed copies, for the class loss")
     labeller: Labeller
+    vae: Vae
+    lstm: Lstm
     precision: PrecisionName
 
 

@@ -21,9 +21,11 @@ class Detector(ABC):
     """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
 
     `least_classes`: how many classes the discriminator must tell for this detector to say anything.
+    `reads_realness`: whether the discriminator must tell real images from others.
     """
 
     least_classes: ClassVar[int] = 0
+    reads_realness: ClassVar[bool] = False
 
     def __init__(self, *, random_state: int = 0) -> None:
         self.random_state = random_state
@@ -58,8 +60,11 @@ class DiscriminatorDetector(_Head):
     data, so the logit says little far from both (Ngo et al. 2019, "Fence GAN", arXiv 1904.01209).
     """
 
+    reads_realness = True
+
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,) of any sign; larger = more abnormal."""
+        assert judged.realness is not None
         return -judged.realness.astype(np.float64)
 
 

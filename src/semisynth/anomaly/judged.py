@@ -15,19 +15,19 @@ from semisynth.data.pixels import flat
 class Judged:
     """Images uint8 (n, side, side) and a discriminator's outputs for them, all float32.
 
-    `realness` (n,), logits, larger = more like real ones; `features` (n, d), the activations before the heads;
-    `classes` (n, k), logits, or None where the discriminator tells no classes.
+    `realness` (n,), logits, larger = more like real ones, or None without a discriminator; `features` (n, d), the
+    activations before the heads; `classes` (n, k), logits, or None where the discriminator tells no classes.
     """
 
     images: NDArray[np.uint8]
-    realness: NDArray[np.float32]
+    realness: NDArray[np.float32] | None
     features: NDArray[np.float32]
     classes: NDArray[np.float32] | None = None
 
     @classmethod
     def of(cls, images: NDArray[np.uint8], outputs: Mapping[str, NDArray[np.float32]]) -> Self:
         """`images` with the outputs by name, as `FixedBatch` and `Synthesizer.outputs` give them."""
-        return cls(images, outputs["realness"], outputs["features"], outputs.get("classes"))
+        return cls(images, outputs.get("realness"), outputs["features"], outputs.get("classes"))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,5 +59,5 @@ class Judged:
 
     def take(self, rows: NDArray[np.integer]) -> "Judged":
         """Those at `rows`, in that order."""
-        classes = None if self.classes is None else self.classes[rows]
-        return Judged(self.images[rows], self.realness[rows], self.features[rows], classes)
+        realness, classes = (None if one is None else one[rows] for one in (self.realness, self.classes))
+        return Judged(self.images[rows], realness, self.features[rows], classes)

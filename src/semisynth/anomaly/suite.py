@@ -123,7 +123,9 @@ def fit_suite(
     """
     detectors: dict[str, Detector] = {}
     for name, kind in DETECTORS.items():
-        if kind.least_classes > normal.class_count or (kind is ReconstructionDetector and generated is None):
+        if kind.least_classes > normal.class_count or (kind.reads_realness and normal.realness is None):
+            continue
+        if kind is ReconstructionDetector and generated is None:
             continue
         if kind is ReconstructionDetector:
             detector: Detector = ReconstructionDetector(generated, random_state=random_state)

@@ -9,12 +9,14 @@ from semisynth.anomaly.features import NearestNeighboursDetector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.suite import Suite, fit_suite
 from semisynth.scoring.model import DetectorModel, References
+from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.sampler import Sampler
 from semisynth.training.precision import Precision, dtype_policy
 
 
 def fit_detector_model(
-    synthesizer: Synthesizer,
+    synthesizer: Sampler,
     normal: NDArray[np.uint8],
     ids: Sequence[str],
     calibration: NDArray[np.uint8],
@@ -29,11 +31,13 @@ def fit_detector_model(
 
     The last fifth of them, 2,000 at most, sets the common scale of the ensemble's members. The p-values rest on
     the `calibration` images, on which neither the discriminator nor a detector was trained. No label is used.
+    A recipe without a discriminator gets the detectors that need none, which look at pixels.
     """
     held_out = max(1, min(2000, len(normal) // 5))
     recipe, side, classes = synthesizer.recipe, synthesizer.side, synthesizer.classes
-    network = recipe.discriminator(side, classes, dtype_policy(precision))
-    network.set_weights(synthesizer.discriminator.get_weights())
+    network = discriminator_of(recipe.name, side, classes, dtype_policy(precision))
+    if isinstance(synthesizer, Synthesizer):
+        network.set_weights(synthesizer.discriminator.get_weights())
     nothing = References(normal[:0], np.array([], str))
     bare = DetectorModel(recipe.name, network, side, tuple(class_names), precision, Suite({}, {}, {}), nothing)
     judged = bare.judge(normal)

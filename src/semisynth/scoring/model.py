@@ -16,7 +16,7 @@ from semisynth.data.imageset import read_archive
 from semisynth.data.pixels import from_unit
 from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
-from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.synthesizers.judging import discriminator_of
 from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import FixedBatch
 from semisynth.training.precision import Precision, dtype_policy
@@ -91,7 +91,7 @@ def load_detector(folder: Path) -> DetectorModel:
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
-    network = recipe_by_name(recipe).discriminator(side, len(names), dtype_policy(precision))
+    network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
     load_weights(bundle.file("discriminator.npz"), network)
     kept = read_archive(bundle.file("references.npz"))
     try:

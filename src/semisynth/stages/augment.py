@@ -15,8 +15,9 @@ from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.labelling import propagated
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.model import Synthesizer
 
 
 def augment(
@@ -76,14 +77,16 @@ def _taught(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Name the members of the teacher, and their mean probabilities (n, classes) for `images`.
 
-    A recipe that has learned from the unlabelled images is the better teacher alone.
+    A recipe that has learned from the unlabelled images is the better teacher alone; one without a discriminator
+    is none.
     """
-    model = load_synthesizer(synthesizer)
-    if model.recipe.learns_labels:
+    trained = load_sampler(synthesizer)
+    model = trained if isinstance(trained, Synthesizer) else None
+    if model and model.recipe.learns_labels:
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
     classifier = load_best(baseline)
     members = {classifier.name: classifier.predict_proba(images)}
-    if model.has_classes:
+    if model and model.has_classes:
         members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
     return list(members), average_probabilities(list(members.values()))
 

@@ -3,9 +3,11 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -15,9 +17,12 @@ from semisynth.params import TrainSynthesizer, load_params
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
-from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.synthesizers.recipes import Recipe, recipe_by_name
+from semisynth.synthesizers.sampler import FAMILIES, Family, Sampler
+from semisynth.synthesizers.sequence_sampler import SequenceSampler
+from semisynth.synthesizers.sequences import train_lstm
 from semisynth.synthesizers.training import train_synthesizer as train
+from semisynth.synthesizers.variational import VariationalSampler, train_vae
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
 from semisynth.training.precision import Precision, resolve_precision
@@ -36,7 +41,7 @@ def train_synthesizer(
 ) -> None:
     """Train one generative recipe on the labelled and the unlabelled images."""
     section = load_params(params).train_synthesizer
-    recipe = recipe_by_name(section.recipe)
+    recipe = FAMILIES.get(section.recipe) or recipe_by_name(section.recipe)
     known, others = load_images(labelled), load_images(unlabelled)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, section.batch_size)
     epochs = min(section.epochs, steps)
@@ -45,7 +50,7 @@ def train_synthesizer(
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
     grids = resume / "samples"
 
-    def draw_grid(number: int, trained: Synthesizer) -> None:
+    def draw_grid(number: int, trained: Sampler) -> None:
         labels = np.repeat(np.arange(known.classes), GRID_COLUMNS)
         names = known.class_names if trained.has_classes else None
         title = f"{known.dataset}, {recipe.name}, epoch {number}"
@@ -59,10 +64,12 @@ def train_synthesizer(
         taught = _confident(labeller, known, others, section.labeller.confidence)
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
-    trained, history = train(
+    trained, history = _trained(
+        section,
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
+        labeller,
         steps=steps,
         epochs=epochs,
         batch_size=section.batch_size,
@@ -70,16 +77,42 @@ def train_synthesizer(
         rate=section.learning_rate,
         ema_momentum=section.ema_momentum,
         precision=precision,
-        labeller=labeller,
-        resume=resume / "adversary",
+        resume=resume / ("adversary" if isinstance(recipe, Recipe) else recipe.name),
         on_epoch=draw_grid,
     )
     trained.save(synthesizer)
     facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    _report(results, history, of_labeller, facts | {"precision": precision, "labels_learned_from": len(taught)})
+    facts |= {"precision": precision, "labels_learned_from": len(taught) if trained.has_classes else 0}
+    _report(results, history, of_labeller, facts, _likelihood(trained, known))
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
+
+
+def _trained(
+    section: TrainSynthesizer,
+    recipe: Recipe | Family,
+    real: NDArray[np.uint8],
+    taught: ImageSet,
+    labeller: keras.Model | None,
+    **budget: Any,
+) -> tuple[Sampler, History]:
+    """Train by the recipe's family on all images `real` and on those `taught` whose class is known."""
+    if isinstance(recipe, Recipe):
+        return train(recipe, real, taught, labeller=labeller, **budget)
+    if recipe.name == "lstm":
+        return train_lstm(real, taught, **section.lstm.model_dump(), **budget)
+    return train_vae(recipe.name, real, taught, latent_size=section.vae.latent_size, **budget)
+
+
+def _likelihood(trained: Sampler, known: ImageSet) -> dict[str, float]:
+    """How likely a recipe that can tell finds the labelled images: nats an image at least, or bits a patch."""
+    if isinstance(trained, VariationalSampler):
+        return {"evidence_bound": float(trained.evidence_bound(known.images, known.labels).mean())}
+    if isinstance(trained, SequenceSampler):
+        bits = trained.bits_per_token(known.images, known.labels)
+        return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
+    return {}
 
 
 def _labeller(
@@ -124,8 +157,16 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(results: Path, history: History, of_labeller: History, facts: dict[str, str | int]) -> None:
+def _report(
+    results: Path,
+    history: History,
+    of_labeller: History,
+    facts: dict[str, str | int],
+    of_labelled: dict[str, float],
+) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
+    if of_labelled:
+        measured["of_labelled_images"] = of_labelled
     _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses")
     if of_labeller:
         measured["labeller"] = of_labeller[-1]
