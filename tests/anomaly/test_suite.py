@@ -63,6 +63,18 @@ def test_a_discriminator_without_classes_has_fewer_detectors(normal, outliers, j
     assert auroc(np.arange(240) >= 200, scores) > 0.99
 
 
+def test_without_a_discriminator_the_detectors_of_pixels_and_features_remain(normal, outliers, joined):
+    def unjudged(judged):
+        return Judged(judged.images, None, judged.features).take(np.arange(len(judged)))
+
+    generated = normal(9, 60).images
+    suite = fit_suite(*(unjudged(normal(seed)) for seed in range(3)), generated=generated, references=50)
+    assert set(NAMES) - set(suite.names) == {"discriminator", "class_logsumexp", "confidence"}
+    scores = suite.scores(unjudged(joined(normal(5, 200), outliers(3))), suite.names)
+    assert auroc(np.arange(240) >= 200, scores[ENSEMBLE]) > 0.99
+    assert from_arrays(suite.arrays()).names == suite.names
+
+
 def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
     ran = []
     for name, kind in DETECTORS.items():

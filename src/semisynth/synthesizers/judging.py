@@ -11,5 +11,5 @@ from semisynth.synthesizers.sampler import FAMILIES
 def discriminator_of(recipe: str, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     """The recipe's discriminator with fresh weights; where it has none, a network that gives `features` alone."""
     if recipe in FAMILIES:
-        return pixel_features(side, dtype)
+        return pixel_features(side)
     return recipe_by_name(recipe).discriminator(side, classes, dtype)
