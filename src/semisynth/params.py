@@ -109,7 +109,7 @@ class Labeller(Section):
 class Vae(Section):
     """The networks of recipes `vae` and `cvae`."""
 
-    latent_size: Positive = Field(description="2 for a picture of the manifold, 16 for better images")
+    latent_size: Positive = Field(description="2 for a picture of the plane, 16 to restore images better")
 
 
 class Lstm(Section):

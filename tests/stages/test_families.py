@@ -1,8 +1,10 @@
 """Recipes without a discriminator, through the stages that know of recipes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from ruamel.yaml import YAML
 from semisynth.anomaly.metrics import auroc
 from semisynth.data.imageset import ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
+from semisynth.params import RecipeName
 from semisynth.scoring.model import load_detector
 from semisynth.stages import augment, fit_detector, synthesize, train_synthesizer
 from semisynth.synthesizers.families import load_sampler
+from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -88,6 +92,27 @@ def test_the_model_that_was_trained_is_saved_with_its_losses(folder):
     assert (folder / "results" / "train" / "losses.png").exists()
 
 
+def test_there_is_no_class_head(folder):
+    sampler = load_sampler(folder / "synthesizer")
+    assert not sampler.tells_classes
+    with pytest.raises(ValueError, match=f"`{folder.name}` has no class head"):
+        sampler.class_probabilities(bars(0, 2).images)
+
+
+def test_class_names_are_kept_and_checked(folder, tmp_path):
+    sampler = load_sampler(folder / "synthesizer")
+    assert sampler.class_names == ()
+    replace(sampler, class_names=NAMES).save(tmp_path / "s")
+    assert load_sampler(tmp_path / "s").class_names == NAMES
+    replace(sampler, class_names=("left",)).save(tmp_path / "s")
+    with pytest.raises(SemisynthError, match=r"2 class names that differ expected, received \['left'\]"):
+        load_sampler(tmp_path / "s")
+
+
+def test_every_recipe_that_parameters_name_is_known():
+    assert set(get_args(RecipeName)) == {*RECIPES, *FAMILIES}
+
+
 def test_parameters_reach_the_model_and_likelihoods_the_report(folder):
     sampler, written = load_sampler(folder / "synthesizer"), metrics(folder, "train")["of_labelled_images"]
     if folder.name == "lstm":
@@ -95,7 +120,7 @@ def test_parameters_reach_the_model_and_likelihoods_the_report(folder):
         assert written.keys() == {"bits_per_token", "unigram_entropy"}
         assert 0 < written["bits_per_token"] < 3.2
     else:
-        assert sampler.latent_size == 3
+        assert sampler.recipe.latent_size == 3
         assert written["evidence_bound"] < 0
 
 

@@ -65,13 +65,18 @@ def biased():
     return sampler
 
 
+def tokens_of(sampler, labels, **options):
+    """The tokens that images were made of."""
+    return sampler.codebook.tokens(sampler.sample(labels, **options))
+
+
 def shares(tokens):
     return np.bincount(tokens.ravel(), minlength=4) / tokens.size
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_tokens_are_drawn_with_the_softmax_of_the_logits_over_the_temperature(biased, temperature):
-    tokens = biased.sample_tokens(np.zeros(600, np.int64), seed=0, temperature=temperature)
+    tokens = tokens_of(biased, np.zeros(600, np.int64), seed=0, temperature=temperature)
     expected = np.exp(BIAS / temperature) / np.exp(BIAS / temperature).sum()
     assert shares(tokens) == pytest.approx(expected, abs=0.015)
 
@@ -79,7 +84,7 @@ def test_tokens_are_drawn_with_the_softmax_of_the_logits_over_the_temperature(bi
 def test_entropy_rises_with_temperature_from_0(biased):
     labels = np.zeros(100, np.int64)
     entropies = [
-        unigram_entropy(biased.sample_tokens(labels, seed=0, temperature=heat)) for heat in (0, 0.3, 1, 3, 100)
+        unigram_entropy(tokens_of(biased, labels, seed=0, temperature=heat)) for heat in (0, 0.3, 1, 3, 100)
     ]
     assert entropies[0] == 0
     assert entropies == sorted(set(entropies))
@@ -136,6 +141,15 @@ def test_a_temperature_below_0_is_refused(biased, temperature):
         biased.sample(np.zeros(1, np.int64), seed=0, temperature=temperature)
     with pytest.raises(SemisynthError, match="temperature of 0 or more"):
         replace_temperature(biased, temperature)
+
+
+def test_an_image_depends_on_its_own_latent_and_class_alone(learnt):
+    sampler, _ = learnt
+    latents = np.random.default_rng(0).standard_normal((7, sampler.recipe.latent_size), np.float32)
+    labels = np.arange(7) % 2
+    images = sampler.decode(latents, labels)
+    np.testing.assert_array_equal(sampler.decode(latents[::-1], labels[::-1], batch_size=3)[::-1], images)
+    assert not np.array_equal(sampler.decode(latents, 1 - labels), images)
 
 
 def test_it_trains_on_digits_saves_loads_and_samples_the_same(train, tmp_path):

@@ -81,7 +81,12 @@ def test_it_trains_saves_loads_and_samples_the_same(recipe, latent_size, train, 
     assert (images.shape, images.dtype) == ((4, 28, 28), np.uint8)
     sampler.save(tmp_path / "s")
     loaded = load_variational(tmp_path / "s")
-    assert (loaded.recipe.name, loaded.side, loaded.classes, loaded.latent_size) == (recipe, 28, 10, latent_size)
+    assert (loaded.recipe.name, loaded.side, loaded.classes, loaded.recipe.latent_size) == (
+        recipe,
+        28,
+        10,
+        latent_size,
+    )
     np.testing.assert_array_equal(loaded.sample(labels, seed=3), images)
     assert not np.array_equal(loaded.sample(labels, seed=4), images)
     assert np.array_equal(loaded.sample(labels[::-1], seed=3), images) == (recipe == "vae")

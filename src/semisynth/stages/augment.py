@@ -80,13 +80,12 @@ def _taught(
     A recipe that has learned from the unlabelled images is the better teacher alone; one without a discriminator
     is none.
     """
-    trained = load_sampler(synthesizer)
-    model = trained if isinstance(trained, Synthesizer) else None
-    if model and model.recipe.learns_labels:
+    model = load_sampler(synthesizer)
+    if isinstance(model, Synthesizer) and model.recipe.learns_labels:
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
     classifier = load_best(baseline)
     members = {classifier.name: classifier.predict_proba(images)}
-    if model and model.has_classes:
+    if isinstance(model, Synthesizer) and model.has_classes:
         members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
     return list(members), average_probabilities(list(members.values()))
 

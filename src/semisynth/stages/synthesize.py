@@ -16,7 +16,6 @@ from semisynth.reporting.figures import save_grid
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.drawing import Probabilities, draw_labelled
 from semisynth.synthesizers.families import load_sampler
-from semisynth.synthesizers.model import Synthesizer
 from semisynth.synthesizers.sampler import Sampler
 
 GRID_COLUMNS = 15
@@ -66,7 +65,7 @@ def synthesize(
 
 def _judge(trained: Sampler, baseline: Path) -> tuple[str, Probabilities]:
     """Who says how sure a label is, by name: a labeller of the recipe's own, or the best baseline classifier."""
-    if isinstance(trained, Synthesizer) and trained.recipe.learns_labels:
+    if trained.recipe.learns_labels:
         return f"labeller of {trained.recipe.name}", trained.class_probabilities
     best = load_best(baseline)
     return best.name, best.predict_proba

@@ -1,11 +1,14 @@
 """What the stages ask of a trained generative model of any family, and the families without a discriminator."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from semisynth.errors import SemisynthError
+from semisynth.training.bundle import Bundle, setting
 
 
 class Described(Protocol):
@@ -45,14 +48,20 @@ class Sampler(Protocol):
     def save(self, folder: Path) -> None:
         """Save as a bundle under `folder`, whole or not at all."""
 
+    def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The class head's float32 (n, classes) for images (n, side, side); ValueError where there is none."""
+
 
 @dataclass(frozen=True)
 class Family:
-    """A recipe of networks that train without a discriminator."""
+    """A recipe of networks that train without a discriminator; `latent_size` numbers make an image."""
 
     name: str
     conditional: bool
+    latent_size: int = 0
+    batch_size: ClassVar[int] = 64
     learns_labels: ClassVar[bool] = False
+    measures_nats: ClassVar[bool] = True
 
 
 FAMILIES = {
@@ -63,3 +72,45 @@ FAMILIES = {
         Family("lstm", conditional=True),
     )
 }
+
+
+@dataclass(frozen=True)
+class FamilySampler:
+    """What trained models of the families have in common; `class_names` may be left out."""
+
+    recipe: Family
+    side: int
+    classes: int
+    class_names: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether images are drawn by class."""
+        return self.recipe.conditional
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether a discriminator tells classes: there is none."""
+        return False
+
+    def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """ValueError: the recipe has no class head."""
+        raise ValueError(f"recipe `{self.recipe.name}` has no class head")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Those of the bundle that every family has."""
+        names = {"class_names": list(self.class_names)} if self.class_names else {}
+        return {"recipe": self.recipe.name, "side": self.side, "classes": self.classes} | names
+
+
+def class_names_in(bundle: Bundle) -> tuple[str, ...]:
+    """The class names that a synthesizer was saved with, if any; SemisynthError if ill-fitting."""
+    if "class_names" not in bundle.settings:
+        return ()
+    names, classes = tuple(map(str, setting(bundle, "class_names", list))), setting(bundle, "classes", int)
+    if len(set(names)) != len(names) or len(names) != classes:
+        raise SemisynthError(
+            f"{bundle.folder}: {classes} class names that differ expected, received {list(names)}"
+        )
+    return names

@@ -5,13 +5,14 @@ The class is the first token. Every later one is drawn given those before it.
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from scipy.special import ndtr, softmax
 
 from semisynth.data.imageset import read_archive
 from semisynth.errors import SemisynthError
@@ -21,11 +22,10 @@ from semisynth.networks import lstm
 from semisynth.networks.dtype import Dtype
 from semisynth.synthesizers.model import KIND
 from semisynth.synthesizers.patches import Codebook
-from semisynth.synthesizers.sampler import FAMILIES, Family
+from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, class_names_in
 from semisynth.training.bundle import Bundle, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import over_rows
 
-BATCH_SIZE = 500
 CENTRES = "centres.npz"
 
 
@@ -39,29 +39,22 @@ class Size:
 
 
 @dataclass(frozen=True)
-class SequenceSampler:
+class SequenceSampler(FamilySampler):
     """A predictor with its averaged weights, in float32, and its codebook. Fulfils `Sampler`.
 
     `temperature` divides the logits where `sample` is given none. `unigram_entropy`: bits a token of the training
-    images by their frequencies alone, to set `bits_per_token` against.
+    images by their frequencies alone, to set `bits_per_token` against. A latent is one standard normal number a
+    patch: it decides which token is drawn.
     """
 
     predictor: keras.Model
     codebook: Codebook
-    side: int
-    classes: int
     size: Size
     temperature: float
     unigram_entropy: float
-    recipe: Family = field(default=FAMILIES[lstm.RECIPE], init=False)
 
     def __post_init__(self) -> None:
         _check(self.temperature)
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether images are drawn by class: yes."""
-        return True
 
     def sample(
         self, labels: NDArray[np.int64], *, seed: int, temperature: float | None = None
@@ -71,38 +64,45 @@ class SequenceSampler:
         At temperature 0 the likeliest token is taken each time, whatever the seed; above 1 the choice is wilder
         than the data. SemisynthError below 0.
         """
-        return self.codebook.images(self.sample_tokens(labels, seed=seed, temperature=temperature))
+        latents = np.random.default_rng([seed, 1]).standard_normal(
+            (len(labels), self.recipe.latent_size), np.float32
+        )
+        return self.decode(latents, labels, temperature=temperature)
 
-    def sample_tokens(
-        self, labels: NDArray[np.int64], *, seed: int, temperature: float | None = None
-    ) -> NDArray[np.int32]:
-        """The patches of `sample`, as tokens int32 (n, patches)."""
+    def decode(
+        self,
+        latents: NDArray[np.float32],
+        labels: NDArray[np.int64],
+        batch_size: int = 500,
+        *,
+        temperature: float | None = None,
+    ) -> NDArray[np.uint8]:
+        """The images uint8 (n, side, side) of latents float32 (n, patches) and class indices int64 (n,)."""
         heat = self.temperature if temperature is None else temperature
         _check(heat)
         step = tf.function(lstm.stepper(self.predictor))
-        random = np.random.default_rng([seed, 1])
-        starts = range(0, max(len(labels), 1), BATCH_SIZE)
-        return np.concatenate(
-            [self._sample_batch(step, labels[start : start + BATCH_SIZE], heat, random) for start in starts]
-        )
+        starts = range(0, max(len(labels), 1), batch_size)
+        rows = [slice(start, start + batch_size) for start in starts]
+        tokens = [self._tokens(step, latents[part], labels[part], heat, batch_size) for part in rows]
+        return self.codebook.images(np.concatenate(tokens))
 
-    def _sample_batch(
+    def _tokens(
         self,
         step: Callable[..., list[tf.Tensor]],
+        latents: NDArray[np.float32],
         labels: NDArray[np.int64],
         heat: float,
-        random: np.random.Generator,
+        batch_size: int,
     ) -> NDArray[np.int32]:
-        """Tokens int32 (n, patches), by the Gumbel-max trick (Maddison et al. 2014, arXiv 1411.0030)."""
-        codes, count = len(self.codebook.centres), len(labels)
-        last = np.pad(codes + labels, (0, BATCH_SIZE - count)).astype(np.int32)
-        state = [tf.zeros((BATCH_SIZE, self.size.units)) for _ in range(2 * self.size.depth)]
-        drawn = np.empty((count, lstm.patch_count(self.side, self.codebook.patch)), np.int32)
-        for position in range(drawn.shape[1]):
+        """Tokens int32 (n, patches) for at most `batch_size` latents and labels."""
+        count, patches = latents.shape
+        last = np.pad(len(self.codebook.centres) + labels, (0, batch_size - count)).astype(np.int32)
+        state = [tf.zeros((batch_size, self.size.units)) for _ in range(2 * self.size.depth)]
+        drawn = np.empty((count, patches), np.int32)
+        for position in range(patches):
             logits, state = step([tf.constant(last[:, np.newaxis]), state])
-            noise = random.gumbel(size=(BATCH_SIZE, codes))
-            last = (logits.numpy() + heat * noise).argmax(axis=1).astype(np.int32)
-            drawn[:, position] = last[:count]
+            drawn[:, position] = _chosen(logits.numpy()[:count], latents[:, position], heat)
+            last[:count] = drawn[:, position]
         return drawn
 
     def bits_per_token(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> float:
@@ -119,9 +119,18 @@ class SequenceSampler:
             with replacing_file(inside / CENTRES) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, centres=self.codebook.centres)
 
-        shape = {"side": self.side, "classes": self.classes} | asdict(self.size)
         rest = {"temperature": float(self.temperature), "unigram_entropy": float(self.unigram_entropy)}
-        save_bundle(folder, KIND, {"recipe": self.recipe.name} | shape | rest, write)
+        save_bundle(folder, KIND, self.settings | asdict(self.size) | rest, write)
+
+
+def _chosen(logits: NDArray[np.float32], latents: NDArray[np.float32], heat: float) -> NDArray[np.int64]:
+    """Tokens int64 (n,): where in softmax(logits (n, codes) / heat) the normal latents (n,) fall."""
+    if not heat:
+        return np.asarray(logits.argmax(axis=1), np.int64)
+    below = softmax((logits - logits.max(axis=1, keepdims=True)).astype(np.float64) / heat, axis=1).cumsum(axis=1)[
+        :, :-1
+    ]
+    return np.asarray((ndtr(latents.astype(np.float64))[:, np.newaxis] > below).sum(axis=1), np.int64)
 
 
 def _check(temperature: float) -> None:
@@ -145,12 +154,19 @@ def sequences_of(codebook: Codebook, images: NDArray[np.uint8], labels: NDArray[
 
 
 def build_sequences(
-    codebook: Codebook, side: int, classes: int, size: Size, dtype: Dtype = None, **rest: float
+    codebook: Codebook,
+    side: int,
+    classes: int,
+    size: Size,
+    dtype: Dtype = None,
+    *,
+    temperature: float,
+    unigram_entropy: float,
 ) -> SequenceSampler:
     """An `lstm` with fresh weights; SemisynthError where patches don't fill the side."""
-    lstm.patch_count(side, codebook.patch)
+    family = replace(FAMILIES[lstm.RECIPE], latent_size=lstm.patch_count(side, codebook.patch))
     predictor = lstm.predictor(len(codebook.centres), classes, **asdict(size), dtype=dtype)
-    return SequenceSampler(predictor, codebook, side, classes, size, **rest)
+    return SequenceSampler(family, side, classes, predictor, codebook, size, temperature, unigram_entropy)
 
 
 def load_sequences(folder: Path) -> SequenceSampler:
@@ -161,7 +177,7 @@ def load_sequences(folder: Path) -> SequenceSampler:
     side, classes = setting(bundle, "side", int), setting(bundle, "classes", int)
     loaded = build_sequences(_centres(bundle), side, classes, size, **rest)
     load_weights(bundle.file("predictor.npz"), loaded.predictor)
-    return loaded
+    return replace(loaded, class_names=class_names_in(bundle))
 
 
 def _centres(bundle: Bundle) -> Codebook:

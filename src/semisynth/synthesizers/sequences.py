@@ -19,7 +19,7 @@ from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.precision import Precision, dtype_policy
 
-RATE = 0.001
+RATE = 0.002
 CLIP = 1.0  # of the gradient's norm (Pascanu et al. 2013, arXiv 1211.5063)
 
 

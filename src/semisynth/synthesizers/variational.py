@@ -4,7 +4,8 @@ Kingma and Welling 2014, arXiv 1312.6114: log p(image) is at least minus reconst
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -19,7 +20,7 @@ from semisynth.networks import vae
 from semisynth.networks.dtype import Dtype
 from semisynth.synthesizers.likelihood import LikelihoodModel, drawn_batches, fit_likelihood
 from semisynth.synthesizers.model import KIND
-from semisynth.synthesizers.sampler import FAMILIES, Family
+from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, class_names_in
 from semisynth.training.batches import balanced_batches, index_batches
 from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.checkpoint import History
@@ -32,36 +33,35 @@ TRACKED = ("loss", "reconstruction_loss", "divergence_loss")
 
 
 @dataclass(frozen=True)
-class VariationalSampler:
+class VariationalSampler(FamilySampler):
     """Encoder and decoder with their averaged weights, in float32. Fulfils `Sampler`."""
 
-    recipe: Family
     encoder: keras.Model
     decoder: keras.Model
-    side: int
-    classes: int
-    latent_size: int
 
-    @property
-    def has_classes(self) -> bool:
-        """Whether images are drawn by class."""
-        return self.recipe.conditional
+    @cached_property
+    def generator(self) -> keras.Model:
+        """The decoder's images float32 (b, side, side, 1) in [-1, 1]."""
+        return vae.generator(self.decoder)
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). `vae` counts the labels and ignores them."""
-        shape = (len(labels), self.latent_size)
+        shape = (len(labels), self.recipe.latent_size)
         return self.decode(np.random.default_rng([seed, 1]).standard_normal(shape, np.float32), labels)
 
-    def decode(self, latents: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    def decode(
+        self, latents: NDArray[np.float32], labels: NDArray[np.int64], batch_size: int = 500
+    ) -> NDArray[np.uint8]:
         """The images uint8 (n, side, side) of latents float32 (n, latent) and class indices int64 (n,)."""
-        network = vae.generator(self.decoder)
-        return from_signed(over_rows(lambda rows: network(rows, training=False), self._given(latents, labels)))
+        network, given = self.generator, self._given(latents, labels)
+        return from_signed(over_rows(lambda rows: network(rows, training=False), given, batch_size))
 
     def evidence_bound(
         self, images: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int = 0
     ) -> NDArray[np.float32]:
         """The bound of log p(image), for `cvae` given its class, in nats, by one draw of the latent: (n,)."""
-        noise = np.random.default_rng([seed, 3]).standard_normal((len(images), self.latent_size), np.float32)
+        shape = (len(images), self.recipe.latent_size)
+        noise = np.random.default_rng([seed, 3]).standard_normal(shape, np.float32)
 
         def bound(rows: Sequence[tf.Tensor]) -> tf.Tensor:
             return -tf.add_n(_terms(self.encoder, self.decoder, rows[1:], rows[0], training=False))
@@ -75,8 +75,7 @@ class VariationalSampler:
             save_weights(inside / "encoder.npz", self.encoder)
             save_weights(inside / "decoder.npz", self.decoder)
 
-        shape = {"side": self.side, "classes": self.classes, "latent_size": self.latent_size}
-        save_bundle(folder, KIND, {"recipe": self.recipe.name} | shape, write)
+        save_bundle(folder, KIND, self.settings | {"latent_size": self.recipe.latent_size}, write)
 
     def _given(self, rows: NDArray[np.float32], labels: NDArray[np.int64]) -> list[NDArray[np.generic]]:
         return [rows, labels.astype(np.int32)] if self.has_classes else [rows]
@@ -115,10 +114,10 @@ def build_variational(
     recipe: str, side: int, classes: int, latent_size: int = vae.LATENT_SIZE, dtype: Dtype = None
 ) -> VariationalSampler:
     """A `vae` or `cvae` with fresh weights."""
-    family = FAMILIES[recipe]
+    family = replace(FAMILIES[recipe], latent_size=latent_size)
     told = classes if family.conditional else 0
     encoder, decoder = vae.encoder(side, told, latent_size, dtype), vae.decoder(side, told, latent_size, dtype)
-    return VariationalSampler(family, encoder, decoder, side, classes, latent_size)
+    return VariationalSampler(family, side, classes, encoder, decoder)
 
 
 def train_vae(
@@ -185,4 +184,4 @@ def load_variational(folder: Path) -> VariationalSampler:
     loaded = build_variational(setting(bundle, "recipe", str), side, classes, latent_size)
     load_weights(bundle.file("encoder.npz"), loaded.encoder)
     load_weights(bundle.file("decoder.npz"), loaded.decoder)
-    return loaded
+    return replace(loaded, class_names=class_names_in(bundle))
