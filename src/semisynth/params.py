@@ -20,6 +20,7 @@ ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
 RecipeName = Literal["semi_acgan", "acgan", "dcgan", "vae", "cvae", "lstm"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+AutoencoderName = Literal["undercomplete", "denoising", "linear"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
 
@@ -187,6 +188,7 @@ class FitDetector(Section):
     images: Annotated[int, Field(ge=100)] = Field(description="labelled and unlabelled ones at most")
     references: Positive = Field(description="images at most that neighbours and explanations are drawn from")
     generated: Positive = Field(description="images of the generator that are searched for the most similar one")
+    autoencoder: AutoencoderName | None = Field(description="one more detector, trained on pixels; null for none")
     precision: PrecisionName
     seed: Seed
 

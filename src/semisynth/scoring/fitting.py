@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from semisynth.anomaly.features import NearestNeighboursDetector
 from semisynth.anomaly.judged import Judged
+from semisynth.anomaly.restoring import Autoencoder
 from semisynth.anomaly.suite import Suite, fit_suite
 from semisynth.scoring.model import DetectorModel, References
 from semisynth.synthesizers.judging import discriminator_of
@@ -23,6 +24,7 @@ def fit_detector_model(
     class_names: Sequence[str],
     *,
     generated: int = 500,
+    autoencoder: Autoencoder | None = None,
     references: int = 2000,
     precision: Precision = "float32",
     seed: int,
@@ -47,6 +49,7 @@ def fit_detector_model(
         judged.take(np.arange(len(normal) - held_out, len(normal))),
         bare.judge(calibration),
         generated=synthesizer.sample(np.arange(generated) % classes, seed=seed) if generated else None,
+        autoencoder=autoencoder,
         references=references,
         random_state=seed,
     )

@@ -46,6 +46,7 @@ def fit_detector(
         held_out.images,
         parts[0].class_names,
         generated=section.generated,
+        autoencoder=section.autoencoder,
         references=section.references,
         precision=precision,
         seed=section.seed,
