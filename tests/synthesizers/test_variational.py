@@ -155,6 +155,16 @@ def test_an_interrupted_training_ends_bit_identical(train, digits, tmp_path):
     assert_same(resumed, straight)
 
 
+def test_weights_are_averaged_over_the_last_tenth(train):
+    """With a momentum of 1 - 10 / 12, twelve steps leave the averages near the last weights, and not at them."""
+    averaged, _ = train("vae", steps=12)
+    plain, _ = train("vae", steps=12, ema_momentum=0.0)
+    early, _ = train("vae", steps=1, epochs=1, ema_momentum=0.0)
+    for which in ("encoder", "decoder"):
+        mean, last, first = (getattr(one, which).get_weights()[0] for one in (averaged, plain, early))
+        assert 0 < np.abs(mean - last).mean() < np.abs(first - last).mean() / 2
+
+
 def test_bfloat16_trains_too_and_gives_float32(train):
     sampler, history = train("vae", precision="bfloat16")
     assert sampler.decoder.compute_dtype == "float32"

@@ -82,7 +82,7 @@ def train_synthesizer(
     )
     trained.save(synthesizer)
     facts: dict[str, str | int] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    facts |= {"precision": precision, "labels_learned_from": len(taught) if trained.has_classes else 0}
+    facts |= {"precision": precision, "labels_learned_from": 0 if recipe == FAMILIES["vae"] else len(taught)}
     _report(results, history, of_labeller, facts, _likelihood(trained, known))
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)

@@ -127,10 +127,10 @@ def _chosen(logits: NDArray[np.float32], latents: NDArray[np.float32], heat: flo
     """Tokens int64 (n,): where in softmax(logits (n, codes) / heat) the normal latents (n,) fall."""
     if not heat:
         return np.asarray(logits.argmax(axis=1), np.int64)
-    below = softmax((logits - logits.max(axis=1, keepdims=True)).astype(np.float64) / heat, axis=1).cumsum(axis=1)[
-        :, :-1
-    ]
-    return np.asarray((ndtr(latents.astype(np.float64))[:, np.newaxis] > below).sum(axis=1), np.int64)
+    under_largest = (logits - logits.max(axis=1, keepdims=True)).astype(np.float64)  # finite at any heat
+    ends = softmax(under_largest / heat, axis=1).cumsum(axis=1)  # (n, codes)
+    places = ndtr(latents.astype(np.float64))[:, np.newaxis]
+    return np.asarray((places > ends[:, :-1]).sum(axis=1), np.int64)
 
 
 def _check(temperature: float) -> None:
