@@ -95,6 +95,8 @@ def test_the_model_that_was_trained_is_saved_with_its_losses(folder):
 def test_there_is_no_class_head(folder):
     sampler = load_sampler(folder / "synthesizer")
     assert not sampler.tells_classes
+    shown = sampler.classes_shown(bars(0, 2).images, np.array([1, 0]))
+    assert shown is None if folder.name == "vae" else shown.tolist() == [1, 0]
     with pytest.raises(ValueError, match=f"`{folder.name}` has no class head"):
         sampler.class_probabilities(bars(0, 2).images)
 

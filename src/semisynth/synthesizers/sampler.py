@@ -59,6 +59,7 @@ class Family:
     name: str
     conditional: bool
     latent_size: int = 0
+    source: ClassVar[None] = None  # no part of a family can be exchanged
     batch_size: ClassVar[int] = 64
     learns_labels: ClassVar[bool] = False
     measures_nats: ClassVar[bool] = True
@@ -96,6 +97,10 @@ class FamilySampler:
     def class_probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """ValueError: the recipe has no class head."""
         raise ValueError(f"recipe `{self.recipe.name}` has no class head")
+
+    def classes_shown(self, samples: NDArray[np.uint8], asked: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """The classes (n,) that samples (n, side, side) were `asked` for, where they are drawn by class."""
+        return asked if self.has_classes else None
 
     @property
     def settings(self) -> dict[str, Any]:
