@@ -21,7 +21,7 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-RecipeName = Literal[
+AdversarialName = Literal[
     "semi_acgan",
     "acgan",
     "dcgan",
@@ -34,7 +34,9 @@ RecipeName = Literal[
     "wgan_gp",
     "sgan",
 ]
+RecipeName = Literal[AdversarialName, "vae", "cvae", "lstm"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
+AutoencoderName = Literal["undercomplete", "denoising", "linear"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
 
 
@@ -125,7 +127,7 @@ class Labeller(Section):
 class RecipeParts(Section):
     """A named recipe with some parts exchanged; null leaves the part as it is."""
 
-    base: RecipeName
+    base: AdversarialName
     loss: Literal["cross_entropy", "wasserstein"] | None = None
     gradient_penalty: NotNegative | None = Field(None, description="its weight; 0 for none")
     clip: NotNegative | None = Field(None, description="largest weight of the discriminator; 0 for none")
@@ -149,6 +151,20 @@ RecipeSetting = Annotated[
 ]
 
 
+class Vae(Section):
+    """The networks of recipes `vae` and `cvae`."""
+
+    latent_size: Positive = Field(description="2 for a picture of the plane, 16 to restore images better")
+
+
+class Lstm(Section):
+    """The tokens of recipe `lstm`, and how it draws them."""
+
+    codes: Annotated[int, Field(ge=2)] = Field(description="tokens that patches are quantised to, at most")
+    patch: Positive = Field(description="side of a patch, in pixels")
+    temperature: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(description="0 draws the likeliest")
+
+
 class TrainSynthesizer(Section):
     """The generative model and its budget."""
 
@@ -162,6 +178,8 @@ class TrainSynthesizer(Section):
     ema_momentum: Annotated[float, Field(ge=0, lt=1)] = Field(description="of the averaged weights")
     labelled_copies: Positive = Field(description="labelled images with transformed copies, to learn classes from")
     labeller: Labeller
+    vae: Vae
+    lstm: Lstm
     precision: PrecisionName
 
     @property
@@ -219,6 +237,7 @@ class FitDetector(Section):
     images: Annotated[int, Field(ge=100)] = Field(description="labelled and unlabelled ones at most")
     references: Positive = Field(description="images at most that neighbours and explanations are drawn from")
     generated: Positive = Field(description="images of the generator that are searched for the most similar one")
+    autoencoder: AutoencoderName | None = Field(description="one more detector, trained on pixels; null for none")
     precision: PrecisionName
     seed: Seed
 

@@ -11,7 +11,15 @@ from semisynth.errors import SemisynthError
 @pytest.fixture(scope="module")
 def suite(normal):
     generated = normal(9, 60).images
-    return fit_suite(normal(0), normal(1), normal(2, 4999), generated=generated, references=100, random_state=0)
+    return fit_suite(
+        normal(0),
+        normal(1),
+        normal(2, 4999),
+        generated=generated,
+        autoencoder="undercomplete",
+        references=100,
+        random_state=0,
+    )
 
 
 def without_classes(judged):
@@ -67,16 +75,36 @@ def test_arrays_hold_everything(suite, normal):
 
 def test_equal_random_states_give_equal_arrays(suite, normal):
     generated = normal(9, 60).images
-    again = fit_suite(normal(0), normal(1), normal(2, 4999), generated=generated, references=100, random_state=0)
+    again = fit_suite(
+        normal(0),
+        normal(1),
+        normal(2, 4999),
+        generated=generated,
+        autoencoder="undercomplete",
+        references=100,
+        random_state=0,
+    )
     for name, array in again.arrays().items():
         np.testing.assert_array_equal(array, suite.arrays()[name], err_msg=name)
 
 
 def test_a_discriminator_without_classes_has_fewer_detectors(normal, outliers, joined):
     suite = fit_suite(*(without_classes(normal(seed)) for seed in range(3)), references=50)
-    assert set(NAMES) - set(suite.names) == {"class_logsumexp", "confidence", "reconstruction"}
+    assert set(NAMES) - set(suite.names) == {"class_logsumexp", "confidence", "reconstruction", "autoencoder"}
     scores = suite.scores(without_classes(joined(normal(5, 200), outliers(3))), [ENSEMBLE])[ENSEMBLE]
     assert auroc(np.arange(240) >= 200, scores) > 0.99
+
+
+def test_without_a_discriminator_the_detectors_of_pixels_and_features_remain(normal, outliers, joined):
+    def unjudged(judged):
+        return Judged(judged.images, None, judged.features).take(np.arange(len(judged)))
+
+    generated = normal(9, 60).images
+    suite = fit_suite(*(unjudged(normal(seed)) for seed in range(3)), generated=generated, references=50)
+    assert set(NAMES) - set(suite.names) == {"discriminator", "class_logsumexp", "confidence", "autoencoder"}
+    scores = suite.scores(unjudged(joined(normal(5, 200), outliers(3))), suite.names)
+    assert auroc(np.arange(240) >= 200, scores[ENSEMBLE]) > 0.99
+    assert from_arrays(suite.arrays()).names == suite.names
 
 
 def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):

@@ -5,6 +5,7 @@ import tensorflow as tf
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan
 from semisynth.networks.classifiers import book_cnn, strided_cnn
+from semisynth.networks.pixel_features import pixel_features
 from semisynth.training.precision import dtype_policy
 
 # Worked out by hand: (kernel height × width × in + bias) × out, summed over the layers.
@@ -56,6 +57,15 @@ def test_discriminators_and_classifiers_return_float32_logits(precision):
         logits = network(images)
         assert logits.shape == (3, 4)
         assert logits.dtype == tf.float32
+
+
+def test_pixel_features_are_means_of_neighbours_and_have_no_weights():
+    network = pixel_features(4)
+    images = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1) / 16
+    features = network(images)["features"]
+    assert features.dtype == tf.float32
+    assert features.numpy() == pytest.approx(np.array([[2.5, 4.5, 10.5, 12.5]]) / 16)
+    assert network.weights == []
 
 
 def test_a_side_that_a_network_cannot_make_is_refused():

@@ -67,7 +67,7 @@ def test_a_recipe_without_classes_draws_unlabelled_images(draw):
 def test_the_images_are_those_of_the_generator(draw, bundle):
     loaded = load_synthesizer(bundle())
     labels, numbers = np.array([1, 1]), np.array([0, 1])
-    expected = loaded.decode(draw_latents(64, labels, numbers, seed=7, truncation=0.5), labels)
+    expected = loaded.decode(draw_latents(loaded.recipe, labels, numbers, seed=7, truncation=0.5), labels)
     drawn = draw(classes=("dress/skirt",), count=2, seed=7, truncation=0.5).images
     assert np.abs(drawn.astype(int) - expected).max() <= 1
 

@@ -1,12 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from semisynth.errors import SemisynthError
-from semisynth.sampling.latents import check_truncation, draw_latents, plane, slerp
+from semisynth.sampling.latents import between, check_truncation, draw_latents, plane, slerp
+
+NORMAL = SimpleNamespace(latent="normal", latent_size=8)
+UNIFORM = SimpleNamespace(latent="uniform", latent_size=8)
 
 
-def draw(labels, numbers, **options):
-    return draw_latents(8, np.array(labels), np.array(numbers), **{"seed": 0} | options)
+def draw(labels, numbers, recipe=NORMAL, **options):
+    return draw_latents(recipe, np.array(labels), np.array(numbers), **{"seed": 0} | options)
 
 
 def test_a_latent_depends_on_seed_class_and_number_alone():
@@ -36,6 +41,19 @@ def test_truncation_keeps_what_is_inside_and_follows_the_truncated_normal():
     np.testing.assert_array_equal(bound[inside], free[inside])
     assert bound.std() == pytest.approx(0.5396, abs=0.01)  # of the normal distribution between -1 and 1
     assert bound[~inside].std() == pytest.approx(0.5396, abs=0.015)
+
+
+@pytest.mark.parametrize("truncation", [None, 0.5, 7.0])
+def test_uniform_latents_fill_what_truncation_leaves(truncation):
+    drawn = draw(np.zeros(2000, int), np.arange(2000), UNIFORM, truncation=truncation)
+    limit = min(1, truncation or 1)
+    assert np.abs(drawn).max() == pytest.approx(limit, abs=0.001)
+    assert drawn.std() == pytest.approx(limit / np.sqrt(3), rel=0.02)
+
+
+def test_the_way_between_uniform_latents_is_straight():
+    path = between(UNIFORM, np.array([1, 0], np.float32), np.array([0, 1], np.float32), 3)
+    assert path.tolist() == [[1, 0], [0.5, 0.5], [0, 1]]
 
 
 @pytest.mark.parametrize("wrong", [0, -1, float("nan")])

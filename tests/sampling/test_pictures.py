@@ -19,7 +19,8 @@ class Stub:
     side, classes, class_names = SIDE, 3, ("a", "b", "c")
 
     def __init__(self, latent_size=2, has_classes=True):
-        self.recipe, self.has_classes = SimpleNamespace(name="stub", latent_size=latent_size), has_classes
+        self.recipe = SimpleNamespace(name="stub", latent_size=latent_size, latent="normal")
+        self.has_classes = has_classes
 
     def decode(self, latents, labels):
         images = np.zeros((len(labels), SIDE, SIDE), np.uint8)
@@ -34,7 +35,7 @@ def read(sheet, columns):
 
 
 def latents(label, number, seed=0):
-    return np.round(draw_latents(2, np.array([label]), np.array([number]), seed=seed)[0], 1)
+    return np.round(draw_latents(Stub().recipe, np.array([label]), np.array([number]), seed=seed)[0], 1)
 
 
 def test_every_class_has_the_same_latents():

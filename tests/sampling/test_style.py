@@ -16,7 +16,8 @@ NAMES = ("coat", "dress/skirt", "shirt")
 def planted(synthesizer):
     """Images that the generator drew itself, from latents that no search starts at."""
     labels = np.array([0, 1, 2, 2])
-    images = synthesizer().decode(draw_latents(64, labels, np.arange(4), seed=99), labels)
+    trained = synthesizer()
+    images = trained.decode(draw_latents(trained.recipe, labels, np.arange(4), seed=99), labels)
     return ImageSet(images, labels, NAMES, "planted", 4)
 
 

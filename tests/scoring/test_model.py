@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from semisynth.anomaly.metrics import auroc
-from semisynth.anomaly.suite import NAMES, Suite
+from semisynth.anomaly.suite import Suite
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import DetectorModel, References, digest_of, load_detector
@@ -17,8 +17,8 @@ def test_a_loaded_detector_scores_the_same(model, folder, rings):
     loaded = load_detector(folder)
     images = rings(5, 30)
     assert (loaded.class_names, loaded.side, loaded.precision) == (("ring", "disc"), 20, "float32")
-    expected = model.suite.scores(model.judge(images), NAMES)
-    for name, scores in loaded.suite.scores(loaded.judge(images), NAMES).items():
+    expected = model.suite.scores(model.judge(images), model.suite.names)
+    for name, scores in loaded.suite.scores(loaded.judge(images), loaded.suite.names).items():
         np.testing.assert_array_equal(scores, expected[name], err_msg=name)
 
 

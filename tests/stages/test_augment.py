@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from ruamel.yaml import YAML
 from semisynth.data.imageset import LABELLED, PSEUDO, SYNTHETIC, ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import augment as stage
+from semisynth.synthesizers.model import Synthesizer
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("a", "b")
@@ -44,8 +46,9 @@ def folder(tmp_path, monkeypatch):
 
 
 def use_synthesizer(monkeypatch, *, learns_labels=False, **attributes):
-    model = SimpleNamespace(recipe=SimpleNamespace(name="planted", learns_labels=learns_labels), **attributes)
-    monkeypatch.setattr(stage, "load_synthesizer", lambda folder: model)
+    recipe = SimpleNamespace(name="planted", learns_labels=learns_labels)
+    model = Mock(spec=Synthesizer, recipe=recipe, **attributes)
+    monkeypatch.setattr(stage, "load_sampler", lambda folder: model)
 
 
 def run(folder, **changes):

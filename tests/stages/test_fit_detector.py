@@ -14,7 +14,14 @@ from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
-SECTION = {"images": 150, "references": 40, "generated": 10, "precision": "float32", "seed": 0}
+SECTION = {
+    "images": 150,
+    "references": 40,
+    "generated": 10,
+    "autoencoder": None,
+    "precision": "float32",
+    "seed": 0,
+}
 INPUTS = ("labelled", "unlabelled", "validation")
 
 
@@ -66,6 +73,17 @@ def test_the_detector_is_calibrated_on_validation_images(run):
     assert {len(scores) for scores in loaded.suite.calibration.values()} == {120}
     assert {name.split("#")[0] for name in loaded.references.ids} <= {"labelled.npz", "unlabelled.npz"}
     assert loaded.class_names == ("large", "small")
+
+
+def test_an_autoencoder_is_one_more_detector_where_it_is_asked_for(run):
+    plain = run()["detectors"]
+    more = run(autoencoder="linear", detector="other")["detectors"]
+    assert "autoencoder" not in plain
+    assert [name for name in more if name != "autoencoder"] == plain
+    first, second = (load_detector(Path(name)).suite.calibration["ensemble"] for name in ("detector", "other"))
+    np.testing.assert_array_equal(first, second)
+    with pytest.raises(SemisynthError, match=r"`fit_detector\.autoencoder`.*received 'sparse'"):
+        run(autoencoder="sparse")
 
 
 def test_labels_change_nothing(run):

@@ -3,6 +3,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from semisynth.errors import SemisynthError
 from semisynth.networks.classifiers import strided_cnn
@@ -11,7 +12,7 @@ from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import FILE, Checkpoint, training_state
 from semisynth.training.determinism import seed_everything
 from semisynth.training.fit import fit_resumable
-from semisynth.training.inference import batched
+from semisynth.training.inference import batched, over_rows
 from semisynth.training.precision import dtype_policy, resolve_precision
 from semisynth.training.resume import fingerprint, forget, resume_folder
 
@@ -152,6 +153,14 @@ def test_batched_gives_every_image_once_in_order():
     np.testing.assert_allclose(batched(model, images, 4), whole, atol=1e-5)
     assert whole.shape == (11, 3)
     assert not np.allclose(whole[0], whole[1])
+
+
+@pytest.mark.parametrize("count", [0, 3, 4, 9])
+def test_rows_of_several_arrays_stay_together_and_padding_is_dropped(count):
+    first = np.arange(count * 2, dtype=np.float32).reshape(count, 2)
+    second = np.arange(count, dtype=np.int32)
+    received = over_rows(lambda rows: rows[0] + tf.cast(rows[1], tf.float32)[:, None], [first, second], 4)
+    np.testing.assert_array_equal(received, first + second[:, None])
 
 
 @pytest.mark.parametrize(("flags", "expected"), [("fpu avx512_bf16", "bfloat16"), ("fpu avx2", "float32")])

@@ -23,7 +23,7 @@ class Detector(ABC):
     """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
 
     `least_classes`: how many classes the discriminator must tell for this detector to say anything.
-    `reads_realness`: whether it looks at `Judged.realness`, for which a network may need a part of its own.
+    `reads_realness`: whether it looks at `Judged.realness`, for which a discriminator is needed, or a part of one.
     """
 
     least_classes: ClassVar[int] = 0

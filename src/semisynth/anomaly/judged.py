@@ -15,8 +15,9 @@ from semisynth.data.pixels import flat
 class Judged:
     """Images uint8 (n, side, side) and a discriminator's outputs for them, all float32.
 
-    `realness` (n,), logits, larger = more like real ones, or None where nobody asked for them; `features` (n, d),
-    the activations before the heads; `classes` (n, k), logits, or None where the discriminator tells no classes.
+    `realness` (n,), logits, larger = more like real ones, or None without a discriminator, or where nobody asked;
+    `features` (n, d), the activations before the heads; `classes` (n, k), logits, or None where the discriminator
+    tells no classes.
     """
 
     images: NDArray[np.uint8]
@@ -59,6 +60,5 @@ class Judged:
 
     def take(self, rows: NDArray[np.integer]) -> "Judged":
         """Those at `rows`, in that order."""
-        realness = None if self.realness is None else self.realness[rows]
-        classes = None if self.classes is None else self.classes[rows]
+        realness, classes = (None if one is None else one[rows] for one in (self.realness, self.classes))
         return Judged(self.images[rows], realness, self.features[rows], classes)

@@ -20,6 +20,7 @@ from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDet
 from semisynth.anomaly.forest import IsolationForestDetector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.pixelwise import OneClassSvmDetector, PcaDetector, ReconstructionDetector
+from semisynth.anomaly.restoring import Autoencoder, AutoencoderDetector
 from semisynth.errors import SemisynthError
 
 ENSEMBLE = "ensemble"
@@ -33,6 +34,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "pca": PcaDetector,
     "one_class_svm": OneClassSvmDetector,
     "confidence": ConfidenceDetector,
+    "autoencoder": AutoencoderDetector,
 }
 NAMES = (ENSEMBLE, *DETECTORS)
 # Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says little otherwise.
@@ -117,6 +119,7 @@ def fit_suite(
     calibration: Judged,
     *,
     generated: NDArray[np.uint8] | None = None,
+    autoencoder: Autoencoder | None = None,
     references: int = 2000,
     random_state: int = 0,
     members: Sequence[str] = MEMBERS,
@@ -125,16 +128,22 @@ def fit_suite(
 
     `held_out` sets the members' common scale, `calibration` the p-values; the three share no image, and no
     label is used. `generated` uint8 (m, side, side) come from the generator; without them there is no
-    `reconstruction`. `references`: normal images that `features_knn` keeps.
+    `reconstruction`, and without its kind no `autoencoder`. `references`: normal images that `features_knn` keeps.
     """
     detectors: dict[str, Detector] = {}
     for name, kind in DETECTORS.items():
-        if kind.least_classes > normal.class_count or (kind is ReconstructionDetector and generated is None):
+        if kind.least_classes > normal.class_count or (kind.reads_realness and normal.realness is None):
+            continue
+        if kind is ReconstructionDetector and generated is None:
+            continue
+        if kind is AutoencoderDetector and autoencoder is None:
             continue
         if kind is ReconstructionDetector:
             detector: Detector = ReconstructionDetector(generated, random_state=random_state)
         elif kind is NearestNeighboursDetector:
             detector = NearestNeighboursDetector(references=references, random_state=random_state)
+        elif autoencoder and kind is AutoencoderDetector:
+            detector = AutoencoderDetector(autoencoder, random_state=random_state)
         else:
             detector = kind(random_state=random_state)
         detectors[name] = detector.fit(normal)

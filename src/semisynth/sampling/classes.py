@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 from semisynth.errors import SemisynthError
-from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.sampler import Sampler
 
 MOST_LISTED = 20  # names in a message
 
 
-def names_of(synthesizer: Synthesizer) -> tuple[str, ...]:
+def names_of(synthesizer: Sampler) -> tuple[str, ...]:
     """One name a class: those of the bundle, or the indices where it has none."""
     return synthesizer.class_names or tuple(map(str, range(synthesizer.classes)))
 
 
-def chosen_classes(synthesizer: Synthesizer, asked: Sequence[str]) -> list[int]:
+def chosen_classes(synthesizer: Sampler, asked: Sequence[str]) -> list[int]:
     """The indices of the classes `asked` for, by name, else by index, in that order; all where none is.
 
     A recipe without classes counts as one of class 0. SemisynthError for a class that does not exist, or is asked

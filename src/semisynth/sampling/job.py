@@ -8,7 +8,7 @@ from semisynth.sampling.formats import write_folder, write_npz, write_png
 from semisynth.sampling.latents import check_truncation
 from semisynth.sampling.outputs import OutputFormat, check_vacant, format_of
 from semisynth.sampling.samples import SampleOptions, Samples
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.families import load_sampler
 
 WRITERS: Mapping[OutputFormat, Callable[[Path, Samples], None]] = {
     "npz": write_npz,
@@ -28,6 +28,6 @@ def write_samples(model: Path, out: Path, options: SampleOptions) -> int:
     check_truncation(options.truncation)
     kind = format_of(out, options.format)
     check_vacant(out, kind, force=options.force)
-    samples = Samples(load_synthesizer(model), options)
+    samples = Samples(load_sampler(model), options)
     WRITERS[kind](out, samples)
     return len(samples)

@@ -1,10 +1,11 @@
-"""Standard normal latents: drawn by seed, class and number, truncated, and on the way between two others."""
+"""Latents: drawn by seed, class and number, truncated, and on the way between two others."""
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from semisynth.errors import SemisynthError
+from semisynth.synthesizers.sampler import Described
 
 Latents = NDArray[np.float32]
 
@@ -18,18 +19,30 @@ def check_truncation(truncation: float | None) -> None:
 
 
 def draw_latents(
-    size: int, labels: NDArray[np.int64], numbers: NDArray[np.int64], *, seed: int, truncation: float | None = None
+    recipe: Described,
+    labels: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    *,
+    seed: int,
+    truncation: float | None = None,
 ) -> Latents:
-    """The latents float32 (n, size) of the images that are the `numbers`-th (n,) of their classes `labels` (n,).
+    """The latents float32 (n, latent) of the images that are the `numbers`-th (n,) of their classes `labels` (n,).
 
-    Each depends on seed, class and number alone: more images, or other classes beside, leave it as it is.
+    They are distributed as the recipe has them, normal or uniform in [-1, 1]. Each depends on seed, class and
+    number alone: more images, or other classes beside, leave it as it is.
     Components outside of ±`truncation` are drawn again until they lie inside (Brock 2019, arXiv 1809.11096).
     """
     keys = zip(labels.tolist(), numbers.tolist(), strict=True)
-    return np.stack([_drawn(size, [seed, *key], truncation) for key in keys])
+    drawn = _uniform if recipe.latent == "uniform" else _normal
+    return np.stack([drawn(recipe.latent_size, [seed, *key], truncation) for key in keys])
 
 
-def _drawn(size: int, key: list[int], truncation: float | None) -> Latents:
+def _uniform(size: int, key: list[int], truncation: float | None) -> Latents:
+    limit = 1.0 if truncation is None else min(1.0, truncation)
+    return np.asarray(np.random.default_rng(key).uniform(-limit, limit, size), np.float32)
+
+
+def _normal(size: int, key: list[int], truncation: float | None) -> Latents:
     random = np.random.default_rng(key)
     latent = random.standard_normal(size, np.float32)
     if truncation is None:
@@ -55,6 +68,13 @@ def slerp(first: Latents, last: Latents, steps: int) -> Latents:
     else:
         path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
     return np.asarray(path, np.float32)
+
+
+def between(recipe: Described, first: Latents, last: Latents, steps: int) -> Latents:
+    """Latents float32 (steps, size) from `first` to `last`: along the arc, or straight where they are uniform."""
+    if recipe.latent == "uniform":
+        return np.linspace(first, last, steps, dtype=np.float32)
+    return slerp(first, last, steps)
 
 
 def plane(steps: int, limit: float) -> Latents:

@@ -21,7 +21,7 @@ from semisynth.sampling.pictures import (
     style_sheet,
 )
 from semisynth.sampling.style import distance_of, found_latents
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.families import load_sampler
 from semisynth.training.determinism import seed_everything
 
 COLUMNS: dict[PictureName, int] = {"classes": 10, "interpolation": 11, "manifold": 20, "style": 9}
@@ -59,7 +59,7 @@ def write_picture(model: Path, out: Path, options: PictureOptions) -> str:
         raise SemisynthError(f"`--columns` must lie in {FEWEST_COLUMNS} to {MOST_COLUMNS}, received {columns}")
     check_vacant(out, format_of(out, "png"), force=options.force)
     seed_everything(options.seed)  # for the operations; the latents have their own seeds
-    synthesizer = load_synthesizer(model)
+    synthesizer = load_sampler(model)
     labels = chosen_classes(synthesizer, options.classes)
     check_rows(out, len(labels))
     drawing = Drawing(synthesizer, labels, options.seed, options.truncation)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
 from semisynth.sampling.classes import names_of
-from semisynth.sampling.latents import Latents, draw_latents, plane, slerp
-from semisynth.synthesizers.model import Synthesizer
+from semisynth.sampling.latents import Latents, between, draw_latents, plane
+from semisynth.synthesizers.sampler import Sampler
 
 MANIFOLD_LIMIT = 4.0  # of both components
 STYLE_LIMIT = 2.0  # times the mean latent
@@ -29,7 +29,7 @@ class Sheet:
 class Drawing:
     """A synthesizer, the classes that make the rows, and how latents are drawn."""
 
-    synthesizer: Synthesizer
+    synthesizer: Sampler
     labels: Sequence[int]
     seed: int = 0
     truncation: float | None = None
@@ -37,7 +37,7 @@ class Drawing:
     def latents(self, label: int, count: int, seed: int | None = None) -> Latents:
         """The latents float32 (count, latent) of the first samples of a class, by its own seed or another."""
         return draw_latents(
-            self.synthesizer.recipe.latent_size,
+            self.synthesizer.recipe,
             np.full(count, label),
             np.arange(count),
             seed=self.seed if seed is None else seed,
@@ -76,9 +76,10 @@ def class_sheet(drawing: Drawing, columns: int) -> Sheet:
 
 
 def interpolation_sheet(drawing: Drawing, columns: int, to_seed: int) -> Sheet:
-    """A row a class, from its first sample by the drawing's seed to its first one by `to_seed`, along the arc."""
+    """A row a class, from its first sample by the drawing's seed to its first one by `to_seed`: see `between`."""
     ends = [(drawing.latents(label, 1)[0], drawing.latents(label, 1, to_seed)[0]) for label in drawing.labels]
-    latents = np.stack([slerp(first, last, columns) for first, last in ends])  # (rows, columns, latent)
+    recipe = drawing.synthesizer.recipe
+    latents = np.stack([between(recipe, first, last, columns) for first, last in ends])  # (rows, columns, latent)
     title = drawing.title(f"from seed {drawing.seed} (0) to seed {to_seed} (1)")
     return Sheet(drawing.decoded(latents), title, drawing.row_labels, _numbers(np.linspace(0, 1, columns)))
 

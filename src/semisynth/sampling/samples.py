@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from semisynth.sampling.classes import chosen_classes
 from semisynth.sampling.latents import draw_latents
 from semisynth.sampling.outputs import OutputFormat
-from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.sampler import Sampler
 from semisynth.training.progress import track
 
 BLOCK = 100  # images of one class that pass the network together
@@ -39,7 +39,7 @@ class Places:
 class Samples:
     """The images that the options ask of a synthesizer, class after class in the order asked for."""
 
-    def __init__(self, synthesizer: Synthesizer, options: SampleOptions) -> None:
+    def __init__(self, synthesizer: Sampler, options: SampleOptions) -> None:
         self.synthesizer, self.options = synthesizer, options
         self.labels = chosen_classes(synthesizer, options.classes)
 
@@ -65,8 +65,8 @@ class Samples:
             yield images[places.numbers < self.options.count]
 
     def _latents(self, places: Places) -> NDArray[np.float32]:
-        size, options = self.synthesizer.recipe.latent_size, self.options
-        return draw_latents(size, places.labels, places.numbers, seed=options.seed, truncation=options.truncation)
+        recipe, seed, truncation = self.synthesizer.recipe, self.options.seed, self.options.truncation
+        return draw_latents(recipe, places.labels, places.numbers, seed=seed, truncation=truncation)
 
     def _block_count(self) -> int:
         return len(self.labels) * -(-self.options.count // BLOCK)

@@ -17,7 +17,7 @@ from semisynth.data.imageset import read_archive
 from semisynth.data.pixels import from_unit
 from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
-from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.recipes import Source
 from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import FixedBatch
@@ -105,7 +105,7 @@ def load_detector(folder: Path) -> DetectorModel:
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
-    network = recipe_from(recipe).discriminator(side, len(names), dtype_policy(precision))
+    network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
     load_weights(bundle.file("discriminator.npz"), network)
     kept = read_archive(bundle.file("references.npz"))
     try:

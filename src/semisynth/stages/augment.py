@@ -15,8 +15,9 @@ from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.labelling import propagated
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.model import Synthesizer
 
 
 def augment(
@@ -76,10 +77,11 @@ def _taught(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Name the members of the teacher, and their mean probabilities (n, classes) for `images`.
 
-    A recipe that has learned from the unlabelled images is the better teacher alone.
+    A recipe that has learned from the unlabelled images is the better teacher alone; one without a discriminator
+    is none.
     """
-    model = load_synthesizer(synthesizer)
-    if model.recipe.learns_labels:
+    model = load_sampler(synthesizer)
+    if isinstance(model, Synthesizer) and model.recipe.learns_labels:
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
     classifier = load_best(baseline)
     members = {classifier.name: classifier.predict_proba(images)}

@@ -10,7 +10,7 @@ from semisynth.files import write_json
 from semisynth.params import load_params
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.families import load_sampler
 from semisynth.training.precision import resolve_precision
 
 
@@ -28,7 +28,7 @@ def fit_detector(
     The validation images calibrate: the discriminator and the detectors were not trained on them.
     """
     section = load_params(params).fit_detector
-    trained = load_synthesizer(synthesizer)
+    trained = load_sampler(synthesizer)
     parts = [load_images(labelled), load_images(unlabelled)]
     held_out = load_images(validation)
     for part in (*parts, held_out):
@@ -46,6 +46,7 @@ def fit_detector(
         held_out.images,
         parts[0].class_names,
         generated=section.generated,
+        autoencoder=section.autoencoder,
         references=section.references,
         precision=precision,
         seed=section.seed,

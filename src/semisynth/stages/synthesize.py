@@ -15,7 +15,8 @@ from semisynth.quality.labels import class_histogram, mode_entropy
 from semisynth.reporting.figures import save_grid
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.drawing import Probabilities, draw_labelled
-from semisynth.synthesizers.model import Synthesizer, load_synthesizer
+from semisynth.synthesizers.families import load_sampler
+from semisynth.synthesizers.sampler import Sampler
 
 GRID_COLUMNS = 15
 
@@ -31,7 +32,7 @@ def synthesize(
     """Draw class-balanced labelled images, with the confidence of each label."""
     section = load_params(params).synthesize
     known = load_images(labelled)
-    trained = load_synthesizer(synthesizer)
+    trained = load_sampler(synthesizer)
     judge, believe = _judge(trained, baseline)
     images, labels, confidence = draw_labelled(
         trained,
@@ -62,7 +63,7 @@ def synthesize(
     _report(results, kept, facts, title=f"{trained.recipe.name}, {len(known)} labels")
 
 
-def _judge(trained: Synthesizer, baseline: Path) -> tuple[str, Probabilities]:
+def _judge(trained: Sampler, baseline: Path) -> tuple[str, Probabilities]:
     """Who says how sure a label is, by name: a labeller of the recipe's own, or the best baseline classifier."""
     if trained.recipe.learns_labels:
         return f"labeller of {trained.recipe.name}", trained.class_probabilities

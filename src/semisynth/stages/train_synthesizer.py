@@ -4,9 +4,11 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -16,10 +18,14 @@ from semisynth.params import TrainSynthesizer, load_params
 from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
-from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.sampler import FAMILIES, Family, Sampler
+from semisynth.synthesizers.sequence_sampler import SequenceSampler
+from semisynth.synthesizers.sequences import train_lstm
 from semisynth.synthesizers.training import train_synthesizer as train
+from semisynth.synthesizers.variational import VariationalSampler, train_vae
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
 from semisynth.training.precision import Precision, resolve_precision
@@ -38,7 +44,7 @@ def train_synthesizer(
 ) -> None:
     """Train one generative recipe on the labelled and the unlabelled images."""
     section = load_params(params).train_synthesizer
-    recipe = recipe_from(section.recipe_source)
+    recipe = described(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
@@ -48,7 +54,7 @@ def train_synthesizer(
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
     grids = resume / "samples"
 
-    def show_epoch(number: int, trained: Synthesizer) -> None:
+    def show_epoch(number: int, trained: Sampler) -> None:
         labels = np.repeat(np.arange(known.classes), GRID_COLUMNS)
         names = known.class_names if trained.has_classes else None
         title = f"{known.dataset}, {recipe.name}, epoch {number}"
@@ -66,10 +72,12 @@ def train_synthesizer(
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
     watch = CollapseWatch(taught, resume / "diversity", section.seed)
-    trained, history = train(
+    trained, history = _trained(
+        section,
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
+        labeller,
         steps=steps,
         epochs=epochs,
         batch_size=batch_size,
@@ -77,18 +85,43 @@ def train_synthesizer(
         rate=section.learning_rate,
         ema_momentum=section.ema_momentum,
         precision=precision,
-        labeller=labeller,
-        resume=resume / "adversary",
+        resume=resume / ("adversary" if isinstance(recipe, Recipe) else recipe.name),
         on_epoch=show_epoch,
     )
-    replace(trained, class_names=known.class_names).save(synthesizer)
+    trained.named(known.class_names).save(synthesizer)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    facts |= {"precision": precision, "labels_learned_from": len(taught)}
-    facts |= watch.summary()
+    facts |= {"precision": precision, "labels_learned_from": 0 if recipe == FAMILIES["vae"] else len(taught)}
+    facts |= watch.summary() | _likelihood(trained, known)
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
+
+
+def _trained(
+    section: TrainSynthesizer,
+    recipe: Recipe | Family,
+    real: NDArray[np.uint8],
+    taught: ImageSet,
+    labeller: keras.Model | None,
+    **budget: Any,
+) -> tuple[Sampler, History]:
+    """Train by the recipe's family on all images `real` and on those `taught` whose class is known."""
+    if isinstance(recipe, Recipe):
+        return train(recipe, real, taught, labeller=labeller, **budget)
+    if recipe.name == "lstm":
+        return train_lstm(real, taught, **section.lstm.model_dump(), **budget)
+    return train_vae(recipe.name, real, taught, latent_size=section.vae.latent_size, **budget)
+
+
+def _likelihood(trained: Sampler, known: ImageSet) -> dict[str, float]:
+    """How likely a recipe that can tell finds the labelled images: nats an image at least, or bits a patch."""
+    if isinstance(trained, VariationalSampler):
+        return {"evidence_bound": float(trained.evidence_bound(known.images, known.labels).mean())}
+    if isinstance(trained, SequenceSampler):
+        bits = trained.bits_per_token(known.images, known.labels)
+        return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
+    return {}
 
 
 def _labeller(

@@ -5,14 +5,14 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.sampler import Sampler
 
 Probabilities = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 Drawn = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.float32]]
 
 
 def draw_labelled(
-    synthesizer: Synthesizer,
+    synthesizer: Sampler,
     believe: Probabilities,
     *,
     per_class: int,

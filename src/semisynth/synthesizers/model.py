@@ -10,10 +10,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.data.pixels import from_signed
-from semisynth.errors import SemisynthError
 from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.recipes import Recipe
-from semisynth.training.bundle import Bundle, load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.synthesizers.sampler import class_names_in
+from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import batched_outputs
 
 KIND = "synthesizer"
@@ -39,6 +39,10 @@ class Synthesizer:
     def tells_classes(self) -> bool:
         """Whether the discriminator tells classes."""
         return self.recipe.conditioning.tells_classes
+
+    def named(self, class_names: tuple[str, ...]) -> "Synthesizer":
+        """The same with names for its classes, which are saved with it."""
+        return replace(self, class_names=class_names)
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
@@ -119,15 +123,4 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)
-    return replace(loaded, class_names=_class_names(bundle, loaded.classes))
-
-
-def _class_names(bundle: Bundle, classes: int) -> tuple[str, ...]:
-    if "class_names" not in bundle.settings:
-        return ()
-    names = tuple(map(str, setting(bundle, "class_names", list)))
-    if len(set(names)) != len(names) or len(names) != classes:
-        raise SemisynthError(
-            f"{bundle.folder}: {classes} class names that differ expected, received {list(names)}"
-        )
-    return names
+    return replace(loaded, class_names=class_names_in(bundle))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Literal
 
 import keras
 
@@ -72,6 +72,11 @@ class Recipe:
     def latent_size(self) -> int:
         """Numbers in a latent."""
         return self.pair.latent_size
+
+    @property
+    def latent(self) -> Literal["normal", "uniform"]:
+        """How a latent's numbers are distributed: normal, or uniform in [-1, 1]."""
+        return self.pair.latent
 
     @property
     def measures_nats(self) -> bool:

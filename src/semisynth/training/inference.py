@@ -1,6 +1,6 @@
 """A network over many images: one compiled call of fixed shape, the last batch padded."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -41,6 +41,19 @@ def batched_outputs(
     starts = _watched(range(0, len(images), batch_size), len(images))
     parts = [call(images[start : start + batch_size]) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def over_rows(
+    call: Callable[[list[tf.Tensor]], tf.Tensor], inputs: Sequence[NDArray[Any]], batch_size: int = 500
+) -> NDArray[np.float32]:
+    """`call` over the rows of several arrays (n, ...), compiled once for `batch_size` rows: float32 (n, ...)."""
+    compiled, parts = tf.function(call), []
+    for start in range(0, max(len(inputs[0]), 1), batch_size):
+        rows = [array[start : start + batch_size] for array in inputs]
+        count = len(rows[0])
+        padded = [np.pad(array, [(0, batch_size - count)] + [(0, 0)] * (array.ndim - 1)) for array in rows]
+        parts.append(np.asarray(compiled([tf.constant(array) for array in padded]), np.float32)[:count])
+    return np.concatenate(parts)
 
 
 def _watched(starts: range, count: int) -> Iterable[int]:

@@ -1,0 +1,76 @@
+"""A detector that trains a network of its own: an autoencoder, which restores best what it has seen."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal, Self
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from semisynth.anomaly.detectors import Detector
+from semisynth.anomaly.judged import Judged
+from semisynth.data.pixels import to_signed
+from semisynth.networks import autoencoder
+from semisynth.training.batches import index_batches
+from semisynth.training.budget import update_steps
+from semisynth.training.determinism import seed_everything
+from semisynth.training.fit import fit_resumable
+from semisynth.training.inference import batched
+
+Autoencoder = Literal["undercomplete", "denoising", "linear"]
+BUILDERS: dict[str, Callable[[int], keras.Model]] = {
+    "undercomplete": autoencoder.undercomplete,
+    "denoising": lambda side: autoencoder.denoising(side, code=max(1000, side * side * 5 // 4)),
+    "linear": autoencoder.linear,
+}
+BATCH_SIZE, MAX_STEPS, MAX_PASSES, RATE = 64, 3000, 60.0, 0.001
+
+
+class AutoencoderDetector(Detector):
+    """What an autoencoder leaves unexplained: the mean squared error of an image's reconstruction.
+
+    Sakurada and Yairi 2014, doi 10.1145/2689746.2689747.
+    """
+
+    def __init__(self, kind: Autoencoder = "undercomplete", *, random_state: int = 0) -> None:
+        super().__init__(random_state=random_state)
+        self.kind = kind
+
+    def fit(self, normal: Judged) -> Self:
+        """Train on squared errors by Adam, and keep the weights."""
+        seed_everything(self.random_state)
+        network = BUILDERS[self.kind](normal.images.shape[1])
+        network.compile(keras.optimizers.Adam(RATE), "mse")
+        steps = update_steps(MAX_STEPS, MAX_PASSES, len(normal), BATCH_SIZE)
+        fit_resumable(
+            network,
+            lambda _: _batches(normal.images, self.random_state),
+            epochs=1,
+            steps_per_epoch=steps,
+            title=f"train {self.kind} autoencoder",
+        )
+        weights = {f"w{index}": array for index, array in enumerate(network.get_weights())}
+        self.arrays = {"kind": np.array(self.kind), **weights}
+        return self
+
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
+        if not len(judged):
+            return np.zeros(0)
+        network = BUILDERS[str(self._learnt("kind"))](judged.images.shape[1])
+        network.set_weights([self._learnt(f"w{index}") for index in range(len(self.arrays) - 1)])
+        errors = batched(network, judged.images) - to_signed(judged.images)
+        return np.asarray(np.square(errors / 2).mean(axis=(1, 2, 3), dtype=np.float64))
+
+
+def _batches(images: NDArray[np.uint8], seed: int) -> tf.data.Dataset:
+    """Endless pairs of equal float32 (b, side, side, 1) in [-1, 1]: what is shown, and what is to be restored."""
+
+    def generate() -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        for chosen in index_batches(len(images), BATCH_SIZE, seed=seed):
+            shown = to_signed(images[chosen])
+            yield shown, shown
+
+    spec = tf.TensorSpec((BATCH_SIZE, *images.shape[1:], 1), tf.float32)
+    return tf.data.Dataset.from_generator(generate, output_signature=(spec, spec)).prefetch(2)
