@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
-from semisynth.params import RecipeName
+from semisynth.params import AdversarialName
 from semisynth.synthesizers import pairs
 from semisynth.synthesizers.adversarial import AdversarialModel, Keys
 from semisynth.synthesizers.conditioning import AUXILIARY, NONE, ONE_MORE_CLASS, PROJECTION
@@ -25,7 +25,7 @@ KEY = tf.constant([5, 6])
 
 
 def test_params_name_every_recipe():
-    assert set(typing.get_args(RecipeName)) == set(RECIPES)
+    assert set(typing.get_args(AdversarialName)) == set(RECIPES)
 
 
 def test_the_penalty_of_a_linear_critic_is_that_of_its_slope():
