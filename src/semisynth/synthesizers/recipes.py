@@ -167,8 +167,8 @@ RECIPES = {
             "dense_cgan",
             pairs.CONDITIONAL_DENSE,
             _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
+            generator_rate=0.0005,
+            discriminator_rate=0.0005,
             stabilisers=ONE_SIDED,
         ),
         Recipe(
