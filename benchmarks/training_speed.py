@@ -242,7 +242,7 @@ def pair_loop(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
         fake, asked = draw()
         with tf.GradientTape() as tape:
             judged = discriminator(tf.concat([real, fake, *labelled], 0), training=True)
-            loss_d = realness_loss(judged, slice(batch), labels, recipe.real_target)
+            loss_d = realness_loss(judged, slice(batch), labels, recipe.stabilisers.real_targets[0])
             loss_d += realness_loss(judged, slice(batch, 2 * batch), asked, 0.0)
             loss_d += class_of(labels, judged["classes"][2 * batch :] if labelled else judged["classes"][:batch])
         gradients = tape.gradient(loss_d, discriminator.trainable_weights)

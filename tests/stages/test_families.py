@@ -103,9 +103,9 @@ def test_there_is_no_class_head(folder):
 
 def test_class_names_are_kept_and_checked(folder, tmp_path):
     sampler = load_sampler(folder / "synthesizer")
-    assert sampler.class_names == ()
-    replace(sampler, class_names=NAMES).save(tmp_path / "s")
-    assert load_sampler(tmp_path / "s").class_names == NAMES
+    assert sampler.class_names == NAMES
+    sampler.named(()).save(tmp_path / "s")
+    assert load_sampler(tmp_path / "s").class_names == ()
     replace(sampler, class_names=("left",)).save(tmp_path / "s")
     with pytest.raises(SemisynthError, match=r"2 class names that differ expected, received \['left'\]"):
         load_sampler(tmp_path / "s")

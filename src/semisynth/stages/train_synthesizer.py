@@ -91,7 +91,9 @@ def train_synthesizer(
     trained.named(known.class_names).save(synthesizer)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": 0 if recipe == FAMILIES["vae"] else len(taught)}
-    facts |= watch.summary() | _likelihood(trained, known)
+    facts |= watch.summary()
+    if likelihood := _likelihood(trained, known):
+        facts["of_labelled_images"] = likelihood
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
