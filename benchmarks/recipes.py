@@ -1,0 +1,220 @@
+"""Every recipe for an equal time, and what its images are worth.
+
+    python benchmarks/recipes.py --minutes 6 --seeds 0
+
+Trains each recipe (or those of --recipes) that benchmarks/recipes.csv lacks in a clone of HEAD, with as many
+updates as fit into the time on this machine, for `semi_acgan` at most its own; measures its images by `dvc repro
+evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and .png from all rows. Safe to kill.
+SEMISYNTH_MIRROR is taken from the environment.
+"""
+
+import argparse
+import csv
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from machine import ROOT, cores, git, measured, processor
+from PIL import Image
+from ruamel.yaml import YAML
+
+from semisynth.data.imageset import load_images
+from semisynth.files import replacing_file, write_csv, write_text
+from semisynth.reporting.figures import save_grid
+from semisynth.reporting.tables import markdown_table
+from semisynth.synthesizers.judging import described
+from semisynth.synthesizers.recipes import RECIPES
+from semisynth.synthesizers.sampler import FAMILIES
+
+HERE = Path(__file__).resolve().parent
+ROWS, PAGE, FIGURE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes.png", HERE / "recipes"
+RUN = ["dataset", "labelled", "recipe", "seed"]
+METRICS = {
+    "frechet_distance": "Fréchet",
+    "frechet_floor": "real",
+    "kernel_distance": "kernel",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "gan_train_accuracy": "GAN-train",
+    "gan_train_accuracy_of_real": "real",
+    "label_agreement": "label agreement",
+    "mode_entropy": "mode entropy",
+    "memorisation_auroc": "memorisation",
+}
+COLUMNS = [*RUN, "minutes", "steps", "seconds", "labels_from", *METRICS, "commit"]
+SHOWN_PER_CLASS = 2
+SHORT, LONG = 24, 72  # updates of the two trials that tell a recipe's pace
+STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
+NOTE = """\
+Seconds are those of the stage `train_synthesizer`, with its start and its pictures. Fréchet and kernel distance:
+lower is better; `real` beside a figure is what as many real images reach. Density may exceed 1, mode entropy is at
+most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer than held-out ones.
+`asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier saw.
+"""
+
+
+class Bench:
+    """A clone of HEAD in which recipe after recipe runs; what they share runs once."""
+
+    def __init__(self, clone: Path, dataset: str, labelled: int) -> None:
+        self.clone, self.dataset, self.labelled = clone, dataset, labelled
+        git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+        self.shipped = YAML(typ="safe", pure=True).load(clone / "params.yaml")
+        self.write_params({}, {})
+        measured(("dvc", "repro", "train_baseline"), clone)
+
+    def write_params(self, section: dict[str, Any], labeller: dict[str, Any]) -> None:
+        """Write the shipped parameters with this data set, and others in `train_synthesizer`."""
+        params = json.loads(json.dumps(self.shipped))
+        params["download"]["dataset"] = self.dataset
+        params["split"]["labelled"] = self.labelled
+        params["train_synthesizer"] |= section
+        params["train_synthesizer"]["labeller"] |= labeller
+        YAML(typ="safe", pure=True).dump(params, self.clone / "params.yaml")
+
+    def trial(self, recipe: str, steps: int, labeller_steps: int) -> float:
+        """Seconds of the stage alone with few updates, its outputs apart from the pipeline's."""
+        self.write_params(
+            {"recipe": recipe, "batch_size": None, "max_steps": steps, "epochs": 1}, {"max_steps": labeller_steps}
+        )
+        with tempfile.TemporaryDirectory(prefix="trial-") as folder:
+            out = ("--synthesizer", f"{folder}/synthesizer", "--results", f"{folder}/results")
+            given = ("--labelled", "data/split/labelled.npz", "--unlabelled", "data/split/unlabelled.npz")
+            return measured((*STAGE, *given, *out), self.clone).seconds
+
+    def budget(self, recipe: str, minutes: float) -> tuple[int, int]:
+        """Updates of the networks, and of the labeller if any, that fit into `minutes`."""
+        own = self.shipped["train_synthesizer"]
+        short = self.trial(recipe, SHORT, SHORT)
+        pace = max(self.trial(recipe, LONG, SHORT) - short, 0.01) / (LONG - SHORT)
+        begun = short - SHORT * pace
+        if not described(recipe).learns_labels:
+            return max(1, int((60 * minutes - begun) / pace)), own["labeller"]["max_steps"]
+        of_labeller = max(self.trial(recipe, SHORT, LONG) - short, 0.01) / (LONG - SHORT)
+        whole = own["max_steps"] * pace + own["labeller"]["max_steps"] * of_labeller
+        share = min(1.0, (60 * minutes - begun + SHORT * of_labeller) / whole)
+        return int(share * own["max_steps"]), int(share * own["labeller"]["max_steps"])
+
+    def run(self, recipe: str, seed: int, minutes: float) -> dict[str, Any]:
+        """Train and measure one recipe; return its row, and keep some of its images."""
+        steps, labeller_steps = self.budget(recipe, minutes)
+        section = {"recipe": recipe, "batch_size": None, "seed": seed, "max_steps": steps, "max_passes": 1e6}
+        self.write_params(section, {"max_steps": labeller_steps, "max_passes": 1e6})
+        measured(("dvc", "repro", "train_synthesizer"), self.clone)
+        with (self.clone / ".semisynth" / "timings.csv").open(newline="", encoding="utf-8") as stream:
+            seconds = [row["seconds"] for row in csv.DictReader(stream) if row["stage"] == "train_synthesizer"][-1]
+        measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
+        metrics = json.loads((self.clone / "results/evaluate_synthetic/metrics.json").read_text(encoding="utf-8"))
+        self.keep_strip(recipe, seed)
+        draws_classes = recipe in FAMILIES and FAMILIES[recipe].conditional
+        draws_classes |= recipe in RECIPES and RECIPES[recipe].conditional
+        return {
+            "dataset": self.dataset,
+            "labelled": self.labelled,
+            "recipe": recipe,
+            "seed": seed,
+            "minutes": f"{minutes:g}",
+            "steps": steps,
+            "seconds": f"{float(seconds):.0f}",
+            "labels_from": "asked" if draws_classes else "baseline",
+            **{name: f"{metrics[name]:.4f}" for name in METRICS},
+            "commit": git("rev-parse", "HEAD", folder=self.clone)[:12],
+        }
+
+    def keep_strip(self, recipe: str, seed: int) -> None:
+        """Keep the first images of every class, side by side, for the sheet."""
+        made = load_images(self.clone / "data" / "synthetic" / "synthetic.npz")
+        blank = np.zeros((SHOWN_PER_CLASS, made.side, made.side), np.uint8)
+        parts = [
+            np.concatenate([made.images[made.labels == label], blank])[:SHOWN_PER_CLASS]
+            for label in range(made.classes)
+        ]
+        STRIPS.mkdir(exist_ok=True)
+        with replacing_file(STRIPS / f"{recipe}_{seed}.png") as path:
+            Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
+
+
+def known_rows() -> list[dict[str, str]]:
+    if not ROWS.exists():
+        return []
+    with ROWS.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def key(row: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in RUN)
+
+
+def write_page() -> None:
+    rows = pd.read_csv(ROWS, dtype={"commit": str})
+    parts = ["# Every recipe for an equal time\n", f"![Images of every recipe]({FIGURE.name})\n"]
+    for (dataset, labelled), group in rows.groupby(["dataset", "labelled"]):
+        parts.append(f"## {dataset}, {labelled} labels\n")
+        columns = ("recipe", "seed", "labels", "updates", "s", *METRICS.values())
+        parts.append(markdown_table(columns, list(lines(group)), "lrl" + "r" * (len(columns) - 3)))
+    commits = ", ".join(rows["commit"].unique())
+    parts.append(
+        f"{NOTE}\n{processor()}, {cores()} cores; commit {commits}. Written by `python benchmarks/recipes.py`.\n"
+    )
+    draw_sheet(rows)
+    write_text(PAGE, "\n".join(parts))
+
+
+def lines(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    """The best Fréchet distance first."""
+    for row in rows.sort_values("frechet_distance").to_dict("records"):
+        facts = (row["recipe"], str(row["seed"]), row["labels_from"], str(row["steps"]), str(row["seconds"]))
+        yield *facts, *(f"{row[name]:.3f}" for name in METRICS)
+
+
+def draw_sheet(rows: pd.DataFrame) -> None:
+    """Draw a row of images a recipe, by the first seed, in the table's order."""
+    first = rows.sort_values("seed").drop_duplicates("recipe").sort_values("frechet_distance")
+    strips = []
+    for recipe, seed in zip(first["recipe"], first["seed"], strict=True):
+        with Image.open(STRIPS / f"{recipe}_{seed}.png") as strip:
+            side = strip.height
+            strips.append(np.asarray(strip).reshape(side, -1, side).swapaxes(0, 1))
+    save_grid(
+        FIGURE,
+        np.concatenate(strips),
+        strips[0].shape[0],
+        title="Images of every recipe, two of each class",
+        row_labels=list(first["recipe"]),
+    )
+
+
+def main() -> None:
+    names = [*RECIPES, *FAMILIES]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipes", nargs="*", default=names, choices=names, help="which; none draws the page")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training")
+    parser.add_argument("--minutes", type=float, default=6, help="of training")
+    parser.add_argument("--labelled", type=int, default=1000, help="value of split.labelled")
+    parser.add_argument("--dataset", default="mnist")
+    given = parser.parse_args()
+    done = {key(row) for row in known_rows()}
+    todo = [
+        (recipe, seed)
+        for seed in given.seeds
+        for recipe in given.recipes
+        if (given.dataset, str(given.labelled), recipe, str(seed)) not in done
+    ]
+    if todo:
+        with tempfile.TemporaryDirectory(prefix="recipes-") as temporary:
+            bench = Bench(Path(temporary) / "clone", given.dataset, given.labelled)
+            for recipe, seed in todo:
+                write_csv(ROWS, COLUMNS, [*known_rows(), bench.run(recipe, seed, given.minutes)])
+                write_page()
+    if ROWS.exists():
+        write_page()
+
+
+if __name__ == "__main__":
+    main()
