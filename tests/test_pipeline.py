@@ -21,7 +21,7 @@ TINY = {
     "split": {"labelled": 50},
     "train_baseline": {
         "folds": 2,
-        "cnn": {"max_steps": 20, "batch_size": 16},
+        "cnn": {"max_steps": 20, "labelled_passes": 1.0, "batch_size": 16},
         "lightgbm": {"num_iterations": 5},
     },
     "train_synthesizer": {

@@ -96,6 +96,7 @@ class Cnn(Section):
 
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
+    labelled_passes: PositiveFloat = Field(description="over the labelled images, where these are more steps")
     batch_size: Positive
     learning_rate: PositiveFloat
     precision: PrecisionName

@@ -12,7 +12,14 @@ from semisynth.classifiers.registry import build_classifier
 Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 SETTINGS: Mapping[str, Any] = {
-    "cnn": {"max_steps": 30, "max_passes": 9.0, "batch_size": 16, "learning_rate": 0.002, "precision": "float32"},
+    "cnn": {
+        "max_steps": 30,
+        "max_passes": 9.0,
+        "labelled_passes": 1.0,
+        "batch_size": 16,
+        "learning_rate": 0.002,
+        "precision": "float32",
+    },
     "lightgbm": {
         "num_iterations": 10,
         "learning_rate": 0.2,
@@ -37,8 +44,9 @@ def digits() -> Labelled:
 def make():
     """Build a small classifier for images of 16 x 16 pixels."""
 
-    def build(name: str, *, seed: int = 0, classes: int = 10, **changes: Any) -> Classifier:
+    def build(name: str, *, seed: int = 0, classes: int = 10, labelled: int = 0, **changes: Any) -> Classifier:
         settings = {**SETTINGS, name: {**SETTINGS[name], **changes}}
-        return build_classifier(name, settings=settings, seed=seed, side=16, classes=classes, pool=1000)
+        size = {"side": 16, "classes": classes, "pool": 1000, "labelled": labelled}
+        return build_classifier(name, settings=settings, seed=seed, **size)
 
     return build

@@ -140,7 +140,7 @@ def test_settings_that_do_not_match_the_model_are_refused(name, setting, value, 
 
 def test_an_unknown_name_is_refused_with_the_nearest(tmp_path):
     with pytest.raises(SemisynthError, match=r"`ligthgbm` is unknown, .* did you mean `lightgbm`"):
-        build_classifier("ligthgbm", settings={}, seed=0, side=16, classes=10, pool=10)
+        build_classifier("ligthgbm", settings={}, seed=0, side=16, classes=10, pool=10, labelled=10)
 
 
 def test_a_bundle_of_an_unknown_classifier_is_refused(tmp_path):

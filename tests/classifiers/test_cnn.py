@@ -20,6 +20,15 @@ def test_the_pool_and_not_the_arm_sets_the_number_of_steps(settings, steps, make
     assert make("cnn", **settings).settings.steps == steps
 
 
+@pytest.mark.parametrize(
+    ("labelled", "passes", "steps"),
+    [(100, 1.0, 30), (160, 3.0, 30), (220, 3.0, 40), (1000, 9.0, 560), (5000, 9.0, 560)],
+)
+def test_many_labels_make_the_training_longer(labelled, passes, steps, make):
+    # at most 9 passes over the pool of 1,000, in batches of 16
+    assert make("cnn", labelled=labelled, labelled_passes=passes).settings.steps == steps
+
+
 def test_the_learning_rate_ends_at_0_after_exactly_the_budget(make, digits):
     classifier = make("cnn", max_steps=6).fit(digits[0][:40], digits[1][:40])
     optimizer = classifier._network.optimizer

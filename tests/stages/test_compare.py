@@ -28,7 +28,9 @@ def stripes(n: int, seed: int) -> ImageSet:
 
 
 def train(folder: Path, name: str, data: ImageSet, labels: Any = None, classes: int = 3) -> None:
-    classifier = build_classifier(name, settings=SETTINGS, seed=0, side=16, classes=classes, pool=len(data))
+    classifier = build_classifier(
+        name, settings=SETTINGS, seed=0, side=16, classes=classes, pool=len(data), labelled=0
+    )
     classifier.fit(data.images, data.labels if labels is None else labels).save(folder / name)
 
 

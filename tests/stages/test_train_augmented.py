@@ -37,7 +37,10 @@ def folder(tmp_path, monkeypatch):
     save_images(tmp_path / "augmented" / "classical.npz", first_digits(30))
     save_images(tmp_path / "augmented" / "synthetic+classical.npz", first_digits(40))
     tree = YAML(typ="safe", pure=True).load(SHIPPED)
-    tree["train_baseline"]["cnn"].update({"max_steps": 4, "batch_size": 8, "precision": "float32"})
+    tree["train_baseline"]["cnn"].update(
+        {"max_steps": 4, "labelled_passes": 2, "batch_size": 8, "precision": "float32"}
+    )
+    tree["split"]["labelled"] = 30
     tree["train_augmented"]["classifiers"] = ["cnn", "logistic"]
     tree["augment"]["arms"] = ["classical", "synthetic+classical"]
     YAML(typ="safe", pure=True).dump(tree, tmp_path / "params.yaml")
@@ -60,7 +63,7 @@ def test_every_arm_is_trained_as_the_baseline_is(folder):
         data = first_digits(count)
         for name in ("cnn", "logistic"):
             fresh = build_classifier(
-                name, settings=section.model_dump(), seed=section.seed, side=16, classes=3, pool=500
+                name, settings=section.model_dump(), seed=section.seed, side=16, classes=3, pool=500, labelled=30
             )
             expected = fresh.fit(data.images, data.labels).predict_proba(data.images)
             received = load_classifier(folder / "models" / arm / name).predict_proba(data.images)

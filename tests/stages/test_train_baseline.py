@@ -32,7 +32,9 @@ def folder(tmp_path, monkeypatch):
     save_images(tmp_path / "labelled.npz", labelled)
     tree = YAML(typ="safe", pure=True).load(SHIPPED)
     tree["train_baseline"]["folds"] = 2
-    tree["train_baseline"]["cnn"].update({"max_steps": 4, "batch_size": 8, "precision": "float32"})
+    tree["train_baseline"]["cnn"].update(
+        {"max_steps": 4, "labelled_passes": 0.1, "batch_size": 8, "precision": "float32"}
+    )
     tree["train_baseline"]["lightgbm"]["num_iterations"] = 3
     YAML(typ="safe", pure=True).dump(tree, tmp_path / "params.yaml")
     return tmp_path

@@ -1,5 +1,6 @@
 """Classifiers by the names of params.yaml."""
 
+import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,18 +28,19 @@ NAMES = tuple(class_of_name)
 
 
 def build_classifier(
-    name: str, *, settings: Mapping[str, Any], seed: int, side: int, classes: int, pool: int
+    name: str, *, settings: Mapping[str, Any], seed: int, side: int, classes: int, pool: int, labelled: int
 ) -> Classifier:
     """Build an untrained classifier; `settings` maps each name to its own settings, as params.yaml does.
 
-    `side` in pixels; `pool` counts all training images of the data set and bounds the network's budget.
+    `side` in pixels; `pool` counts all training images of the data set and bounds the network's budget, which
+    `labelled`, the number of labelled images of the run, may raise.
     Raises SemisynthError for an unknown name.
     """
     _check_name(name)
     shared: dict[str, Any] = {"seed": seed, "side": side, "classes": classes}
     match name:
         case "cnn":
-            return CnnClassifier(CnnSettings(**shared, **_resolved(settings[name], pool)))
+            return CnnClassifier(CnnSettings(**shared, **_resolved(settings[name], pool, labelled)))
         case "lightgbm":
             return LightgbmClassifier(LightgbmSettings(**shared, **settings[name]))
         case "svm":
@@ -55,11 +57,12 @@ def load_classifier(folder: Path) -> Classifier:
     return class_of_name[name].load(bundle)
 
 
-def _resolved(budget: Mapping[str, Any], pool: int) -> dict[str, Any]:
+def _resolved(budget: Mapping[str, Any], pool: int, labelled: int) -> dict[str, Any]:
     """Turn the budget into a number of steps, and the precision into what this device has."""
     batch_size = budget["batch_size"]
+    most = max(budget["max_steps"], math.ceil(budget["labelled_passes"] * labelled / batch_size))
     return {
-        "steps": update_steps(budget["max_steps"], budget["max_passes"], pool, batch_size),
+        "steps": update_steps(most, budget["max_passes"], pool, batch_size),
         "batch_size": batch_size,
         "learning_rate": budget["learning_rate"],
         "precision": resolve_precision(budget["precision"]),

@@ -25,7 +25,7 @@ def train_augmented(
     """Train the baseline's classifiers on every arm: same settings, same budget, same seed, other images."""
     sections = load_params(params)
     section, names = sections.train_baseline, sections.train_augmented.classifiers
-    settings = section.model_dump()
+    settings, labelled = section.model_dump(), sections.split.labelled
     precision = resolve_precision(section.cnn.precision)
     sets = {arm: load_images(augmented / f"{arm}.npz") for arm in sections.augment.arms}
     wanted = settings | {"on": precision, "classifiers": names, "arms": list(sets)}
@@ -35,7 +35,7 @@ def train_augmented(
     places = [(arm, name) for arm in sets for name in names]
     for arm, name in track(places, "classifiers on arms"):
         data = sets[arm]
-        size = {"side": data.side, "classes": data.classes, "pool": data.pool}
+        size = {"side": data.side, "classes": data.classes, "pool": data.pool, "labelled": labelled}
         make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
         bundles[f"{arm}/{name}"] = fit_or_reuse(make, data, resume / arm / name)
     with replacing_folder(models) as folder:

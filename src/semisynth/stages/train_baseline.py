@@ -32,8 +32,8 @@ def train_baseline(
 
     accuracies, bundles = {}, {}
     for name in track(NAMES, "baseline classifiers"):
-        make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
-        make_short = partial(build_classifier, name, settings=short, seed=section.seed, **size)
+        make = partial(build_classifier, name, settings=settings, seed=section.seed, labelled=len(data), **size)
+        make_short = partial(build_classifier, name, settings=short, seed=section.seed, labelled=0, **size)
         accuracies[name] = validate_or_reuse(make_short, data, resume / name, **folding)
         bundles[name] = fit_or_reuse(make, data, resume / name)
     with replacing_folder(models) as folder:
