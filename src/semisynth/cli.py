@@ -142,7 +142,8 @@ ClassNames = Annotated[
 Truncation = Annotated[
     float | None, typer.Option(callback=_larger_than_0, help="largest size of a latent's components")
 ]
-Seed = Annotated[int, typer.Option(min=0)]
+MOST = 2**31 - 1
+Seed = Annotated[int, typer.Option(min=0, max=MOST - 1)]
 Force = Annotated[bool, typer.Option("--force", help="replace what stands at `--out`")]
 
 
@@ -151,7 +152,9 @@ def sample(
     model: Annotated[Path, typer.Option(help="synthesizer, as `dvc repro train_synthesizer` makes it")],
     out: Annotated[Path, typer.Option(help="written: an .npz, a .png, or a folder of images")],
     classes: ClassNames = None,
-    count: Annotated[int, typer.Option(min=1, help="images of each class; in all where there are none")] = 10,
+    count: Annotated[
+        int, typer.Option(min=1, max=MOST, help="images of each class; in all where there are none")
+    ] = 10,
     seed: Seed = 0,
     truncation: Truncation = None,
     output_format: Annotated[
@@ -179,7 +182,9 @@ def latent(
     classes: ClassNames = None,
     columns: Annotated[int | None, typer.Option(min=2, max=20, help="else as many as suit the picture")] = None,
     seed: Seed = 0,
-    to_seed: Annotated[int | None, typer.Option(min=0, help="of an interpolation's end; else one more")] = None,
+    to_seed: Annotated[
+        int | None, typer.Option(min=0, max=MOST, help="of an interpolation's end; else one more")
+    ] = None,
     truncation: Truncation = None,
     images: Annotated[Path | None, typer.Option(help="of style: an .npz; at most 100 images")] = None,
     rows: Annotated[

@@ -6,7 +6,7 @@ import pytest
 from semisynth.errors import SemisynthError
 from semisynth.sampling.latents import between, check_truncation, draw_latents, plane, slerp
 
-NORMAL = SimpleNamespace(latent="normal", latent_size=8)
+NORMAL = SimpleNamespace(latent="normal", latent_size=8, has_latent_space=True)
 UNIFORM = SimpleNamespace(latent="uniform", latent_size=8)
 
 
@@ -28,7 +28,7 @@ def test_latents_are_standard_normal():
     assert drawn.std() == pytest.approx(1, abs=0.02)
 
 
-@pytest.mark.parametrize("truncation", [2.0, 0.7, 0.001, 1e-12])
+@pytest.mark.parametrize("truncation", [1e300, 2.0, 0.7, 0.001, 1e-12])
 def test_truncation_bounds_every_component(truncation):
     drawn = draw(np.zeros(500, int), np.arange(500), truncation=truncation)
     assert np.abs(drawn.astype(np.float64)).max() < truncation
@@ -41,6 +41,13 @@ def test_truncation_keeps_what_is_inside_and_follows_the_truncated_normal():
     np.testing.assert_array_equal(bound[inside], free[inside])
     assert bound.std() == pytest.approx(0.5396, abs=0.01)  # of the normal distribution between -1 and 1
     assert bound[~inside].std() == pytest.approx(0.5396, abs=0.015)
+
+
+def test_what_has_no_latent_space_is_not_truncated():
+    recipe = SimpleNamespace(name="lstm", has_latent_space=False)
+    check_truncation(None, recipe)
+    with pytest.raises(SemisynthError, match="recipe `lstm` draws by are no latent space"):
+        check_truncation(1.0, recipe)
 
 
 @pytest.mark.parametrize("truncation", [None, 0.5, 7.0])
@@ -59,7 +66,7 @@ def test_the_way_between_uniform_latents_is_straight():
 @pytest.mark.parametrize("wrong", [0, -1, float("nan")])
 def test_a_truncation_of_0_or_less_is_refused(wrong):
     with pytest.raises(SemisynthError, match="`--truncation` must be larger than 0, received"):
-        check_truncation(wrong)
+        check_truncation(wrong, NORMAL)
 
 
 def test_slerp_moves_along_the_arc():

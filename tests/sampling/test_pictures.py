@@ -19,7 +19,7 @@ class Stub:
     side, classes, class_names = SIDE, 3, ("a", "b", "c")
 
     def __init__(self, latent_size=2, has_classes=True):
-        self.recipe = SimpleNamespace(name="stub", latent_size=latent_size, latent="normal")
+        self.recipe = SimpleNamespace(name="stub", latent_size=latent_size, latent="normal", has_latent_space=True)
         self.has_classes = has_classes
 
     def decode(self, latents, labels):

@@ -207,7 +207,7 @@ def test_wgan_clips_its_critic():
 ALL = Stabilisers((0.9, 1.0), (0.0, 0.1), instance_noise=0.1, feature_matching=True, replay=4)
 
 
-@pytest.mark.parametrize("name", ["vanilla_gan", "dense_cgan", "semi_acgan"])
+@pytest.mark.parametrize("name", ["vanilla_gan", "sgan", "semi_acgan"])
 def test_all_stabilisers_together(name, labelled):
     trained, history = train(replace(recipe_by_name(name), stabilisers=ALL), labelled, steps=4, epochs=2)
     assert np.isfinite([list(epoch.values()) for epoch in history]).all()
@@ -262,6 +262,15 @@ def test_uniform_latents_are_those_of_training_and_sampling():
         ),
         ("wgan", {"stabilisers": Stabilisers(real_targets=(0.9, 0.9))}, "soft targets go with cross-entropy"),
         ("wgan", {"loss": Wasserstein()}, "needs `gradient_penalty` or `clip`, received neither"),
+        (
+            "wgan_gp",
+            {"loss": Wasserstein(10.0, 0.01)},
+            "expected `gradient_penalty` 0 or `clip` 0, received 10.0 and",
+        ),
+        ("dense_cgan", {"stabilisers": Stabilisers(feature_matching=True)}, "expected no `feature_matching`"),
+        ("acgan", {"class_weight": 0.0}, "nothing would teach the generator its classes; expected `class_weight`"),
+        ("dcgan", {"class_weight": 0.5}, "`class_weight` is for generators that draw classes"),
+        ("dense_cgan", {"loss": CrossEntropy(gradient_penalty=1.0)}, "would mix the classes; expected"),
     ],
 )
 def test_parts_that_do_not_go_together_are_refused(name, changes, message):

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from semisynth.anomaly.detectors import Detector
+from semisynth.anomaly.detectors import Arrays, Detector
 from semisynth.anomaly.judged import Judged
 from semisynth.data.pixels import to_signed
 from semisynth.networks import autoencoder
@@ -16,7 +16,7 @@ from semisynth.training.batches import index_batches
 from semisynth.training.budget import update_steps
 from semisynth.training.determinism import seed_everything
 from semisynth.training.fit import fit_resumable
-from semisynth.training.inference import batched
+from semisynth.training.inference import FixedBatch
 
 Autoencoder = Literal["undercomplete", "denoising", "linear"]
 BUILDERS: dict[str, Callable[[int], keras.Model]] = {
@@ -24,6 +24,7 @@ BUILDERS: dict[str, Callable[[int], keras.Model]] = {
     "denoising": lambda side: autoencoder.denoising(side, code=max(1000, side * side * 5 // 4)),
     "linear": autoencoder.linear,
 }
+SCORED_TOGETHER = 500  # images
 BATCH_SIZE, MAX_STEPS, MAX_PASSES, RATE = 64, 3000, 60.0, 0.001
 
 
@@ -36,6 +37,7 @@ class AutoencoderDetector(Detector):
     def __init__(self, kind: Autoencoder = "undercomplete", *, random_state: int = 0) -> None:
         super().__init__(random_state=random_state)
         self.kind = kind
+        self._network: tuple[Arrays, FixedBatch] | None = None  # with the arrays that it was built from
 
     def fit(self, normal: Judged) -> Self:
         """Train on squared errors by Adam, and keep the weights."""
@@ -58,10 +60,19 @@ class AutoencoderDetector(Detector):
         """Scores float64 (n,), 0 or more, in squared pixels of the unit range; larger = more abnormal."""
         if not len(judged):
             return np.zeros(0)
-        network = BUILDERS[str(self._learnt("kind"))](judged.images.shape[1])
-        network.set_weights([self._learnt(f"w{index}") for index in range(len(self.arrays) - 1)])
-        errors = batched(network, judged.images) - to_signed(judged.images)
+        errors = self._restored(judged.images) - to_signed(judged.images)
         return np.asarray(np.square(errors / 2).mean(axis=(1, 2, 3), dtype=np.float64))
+
+    def _restored(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Reconstructions float32 (n, side, side, 1), by a network that is built and compiled once."""
+        if self._network is None or self._network[0] is not self.arrays:
+            network = BUILDERS[str(self._learnt("kind"))](images.shape[1])
+            network.set_weights([self._learnt(f"w{index}") for index in range(len(self.arrays) - 1)])
+            call = FixedBatch(lambda batch: {"output": network(batch, training=False)}, SCORED_TOGETHER)
+            self._network = self.arrays, call
+        starts = range(0, len(images), SCORED_TOGETHER)
+        parts = [self._network[1](images[start : start + SCORED_TOGETHER])["output"] for start in starts]
+        return np.concatenate(parts)
 
 
 def _batches(images: NDArray[np.uint8], seed: int) -> tf.data.Dataset:

@@ -25,9 +25,9 @@ def write_samples(model: Path, out: Path, options: SampleOptions) -> int:
     """
     if options.count < 1:
         raise SemisynthError(f"`--count` must be at least 1, received {options.count}")
-    check_truncation(options.truncation)
     kind = format_of(out, options.format)
     check_vacant(out, kind, force=options.force)
     samples = Samples(load_sampler(model), options)
+    check_truncation(options.truncation, samples.synthesizer.recipe)
     WRITERS[kind](out, samples)
     return len(samples)

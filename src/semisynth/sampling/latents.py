@@ -12,8 +12,13 @@ Latents = NDArray[np.float32]
 LEAST_SINE = 1e-6  # of the angle between two latents that an arc can join
 
 
-def check_truncation(truncation: float | None) -> None:
-    """SemisynthError unless `truncation` is None or larger than 0."""
+def check_truncation(truncation: float | None, recipe: Described) -> None:
+    """SemisynthError unless `truncation` is None, or larger than 0 and of a recipe with a latent space."""
+    if truncation is not None and not recipe.has_latent_space:
+        raise SemisynthError(
+            f"`--truncation`: the numbers that recipe `{recipe.name}` draws by are no latent space; "
+            "leave the option out"
+        )
     if truncation is not None and not truncation > 0:  # true for NaN as well
         raise SemisynthError(f"`--truncation` must be larger than 0, received {truncation:g}")
 
@@ -48,6 +53,7 @@ def _normal(size: int, key: list[int], truncation: float | None) -> Latents:
     if truncation is None:
         return latent
     # One draw from the part of the distribution that is inside is what drawing until inside comes to.
+    truncation = min(truncation, 100.0)  # farther out there is nothing, and float32 ends
     again = ndtri(random.uniform(ndtr(-truncation), ndtr(truncation), size))
     inside = np.nextafter(np.float32(truncation), np.float32(0))  # float32 may round the limit up
     return np.clip(np.where(np.abs(latent) <= truncation, latent, again), -inside, inside).astype(np.float32)

@@ -53,13 +53,13 @@ def write_picture(model: Path, out: Path, options: PictureOptions) -> str:
     SemisynthError where an option or the bundle is wrong, the recipe can't give the picture, or something stands
     at `out` already.
     """
-    check_truncation(options.truncation)
     columns = options.columns or COLUMNS[options.picture]
     if not FEWEST_COLUMNS <= columns <= MOST_COLUMNS:
         raise SemisynthError(f"`--columns` must lie in {FEWEST_COLUMNS} to {MOST_COLUMNS}, received {columns}")
     check_vacant(out, format_of(out, "png"), force=options.force)
     seed_everything(options.seed)  # for the operations; the latents have their own seeds
     synthesizer = load_sampler(model)
+    check_truncation(options.truncation, synthesizer.recipe)
     labels = chosen_classes(synthesizer, options.classes)
     check_rows(out, len(labels))
     drawing = Drawing(synthesizer, labels, options.seed, options.truncation)

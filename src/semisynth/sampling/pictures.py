@@ -77,6 +77,9 @@ def class_sheet(drawing: Drawing, columns: int) -> Sheet:
 
 def interpolation_sheet(drawing: Drawing, columns: int, to_seed: int) -> Sheet:
     """A row a class, from its first sample by the drawing's seed to its first one by `to_seed`: see `between`."""
+    if not drawing.synthesizer.recipe.has_latent_space:
+        name = drawing.synthesizer.recipe.name
+        raise SemisynthError(f"picture `interpolation` needs a latent space, which recipe `{name}` does not have")
     ends = [(drawing.latents(label, 1)[0], drawing.latents(label, 1, to_seed)[0]) for label in drawing.labels]
     recipe = drawing.synthesizer.recipe
     latents = np.stack([between(recipe, first, last, columns) for first, last in ends])  # (rows, columns, latent)
@@ -108,7 +111,7 @@ def manifold_sheet(drawing: Drawing, steps: int) -> Sheet:
 
 
 def style_sheet(drawing: Drawing, style: Latents, columns: int, source: str) -> Sheet:
-    """A row a class: its first sample, with -2 to 2 times the latent `style` (latent,) of `source` added."""
+    """A row a class: one latent for all, with -2 to 2 times the latent `style` (latent,) of `source` added."""
     factors = np.linspace(-STYLE_LIMIT, STYLE_LIMIT, columns)
     base = drawing.latents(drawing.labels[0], 1)  # (1, latent)
     latents = base + factors[:, np.newaxis] * style  # (columns, latent)

@@ -46,7 +46,7 @@ def augment(
     )
     build = partial(build_arm, labelled=known, classical=classical, synthetic=drawn, pseudo=pseudo)
     copies = None
-    if pseudo is not None:
+    if pseudo is not None and "all" in section.arms:
         count = min(section.pseudo_copies, known.pool)
         copies = _copies(build("pseudo", copies=None), count, section.seed)
     counts = {}

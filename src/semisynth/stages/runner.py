@@ -55,7 +55,7 @@ def with_clear_errors(work: Callable[[], None]) -> None:
         reason = "no space left on the disk" if error.errno == errno.ENOSPC else error.strerror
         fail(f"{where}{reason}")
     except KeyboardInterrupt:
-        print("interrupted; run it again to go on", file=sys.stderr)
+        print("interrupted; run it again", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -21,9 +21,10 @@ from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
 from semisynth.synthesizers.recipes import Recipe
-from semisynth.synthesizers.sampler import FAMILIES, Family, Sampler
+from semisynth.synthesizers.sampler import Family, Sampler
 from semisynth.synthesizers.sequence_sampler import SequenceSampler
 from semisynth.synthesizers.sequences import train_lstm
+from semisynth.synthesizers.training import check_fits
 from semisynth.synthesizers.training import train_synthesizer as train
 from semisynth.synthesizers.variational import VariationalSampler, train_vae
 from semisynth.training.budget import update_steps
@@ -47,6 +48,8 @@ def train_synthesizer(
     recipe = described(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
+    if isinstance(recipe, Recipe):
+        check_fits(recipe, known, batch_size)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length
@@ -90,7 +93,7 @@ def train_synthesizer(
     )
     trained.named(known.class_names).save(synthesizer)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    facts |= {"precision": precision, "labels_learned_from": 0 if recipe == FAMILIES["vae"] else len(taught)}
+    facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
     facts |= watch.summary()
     if likelihood := _likelihood(trained, known):
         facts["of_labelled_images"] = likelihood

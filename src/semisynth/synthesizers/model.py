@@ -1,6 +1,8 @@
 """A trained synthesizer: samples images, and judges them. Saved and loaded as a bundle."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,6 @@ class Synthesizer:
         self, latents: NDArray[np.float32], labels: NDArray[np.int64], batch_size: int = 500
     ) -> NDArray[np.uint8]:
         """The images uint8 (n, side, side) of latents float32 (n, latent) and class indices int64 (n,)."""
-        call = tf.function(lambda inputs: self.generator(inputs, training=False))
         images = np.empty((len(latents), self.side, self.side), np.uint8)
         for start in range(0, len(latents), batch_size):
             part = latents[start : start + batch_size]
@@ -62,8 +63,12 @@ class Synthesizer:
             if self.has_classes:
                 asked = labels[start : start + batch_size].astype(np.int32)
                 inputs.append(tf.constant(np.pad(asked, (0, missing))))
-            images[start : start + len(part)] = from_signed(call(inputs).numpy()[: len(part)])
+            images[start : start + len(part)] = from_signed(self._generate(inputs).numpy()[: len(part)])
         return images
+
+    @cached_property
+    def _generate(self) -> Callable[[list[tf.Tensor]], tf.Tensor]:
+        return tf.function(lambda inputs: self.generator(inputs, training=False))  # type: ignore[no-any-return]
 
     def realness(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The discriminator's logit float32 (n,) for images (n, side, side); larger = more like real ones."""

@@ -43,6 +43,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         refuse = f"recipe `{self.name}`: "
+        self._check_classes(refuse)
         if self.loss.gradient_penalty and self.pair.compares_images:
             raise SemisynthError(
                 f"{refuse}a gradient penalty holds each image's own logit; expected `normalisation` layer or none "
@@ -57,11 +58,46 @@ class Recipe:
             raise SemisynthError(
                 f"{refuse}the Wasserstein loss needs `gradient_penalty` or `clip`, received neither"
             )
+        if self.loss.gradient_penalty and self.loss.clip:
+            raise SemisynthError(
+                f"{refuse}small weights don't reach the slope that a penalty asks for; expected "
+                f"`gradient_penalty` 0 or `clip` 0, received {self.loss.gradient_penalty} and {self.loss.clip}"
+            )
+
+    def _check_classes(self, refuse: str) -> None:
+        """Raise SemisynthError where nothing tells the generator which class it was asked for."""
+        told = self.conditioning.tells_classes and self.class_weight > 0
+        judged = self.conditioning.judges_by_class and not self.stabilisers.feature_matching
+        if self.conditional and not (told or judged):
+            raise SemisynthError(
+                f"{refuse}nothing would teach the generator its classes; expected "
+                f"{'`class_weight` above 0' if self.conditioning.tells_classes else 'no `feature_matching`'}"
+            )
+        if self.class_weight != 1 and not (self.conditional and self.conditioning.tells_classes):
+            raise SemisynthError(
+                f"{refuse}`class_weight` is for generators that draw classes which the discriminator tells, "
+                f"received {self.class_weight}"
+            )
+        if self.conditioning.judges_by_class and self.loss.gradient_penalty:
+            raise SemisynthError(
+                f"{refuse}realness is judged by class, and a gradient penalty would mix the classes; expected "
+                f"`gradient_penalty` 0, received {self.loss.gradient_penalty}"
+            )
 
     @property
     def conditioning(self) -> Conditioning:
         """Where classes come in: that which the networks are made for."""
         return self.pair.conditioning
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether labels come in at all."""
+        return self.conditioning.labelled != "nowhere"
+
+    @property
+    def has_latent_space(self) -> bool:
+        """Whether latents that are near each other give like images: as far as generators go, they do."""
+        return True
 
     @property
     def conditional(self) -> bool:

@@ -32,6 +32,10 @@ class Described(Protocol):
         """How a latent's numbers are distributed: normal, or uniform in [-1, 1]."""
 
     @property
+    def has_latent_space(self) -> bool:
+        """Whether latents that are near each other give like images."""
+
+    @property
     def learns_labels(self) -> bool:
         """Whether a labeller of its own learns the classes from labelled and unlabelled images."""
 
@@ -91,12 +95,18 @@ class Family:
     name: str
     conditional: bool
     latent_size: int = 0
+    has_latent_space: bool = True
     batch_size: ClassVar[int] = 64
     measures_nats: ClassVar[bool] = True
 
     @property
     def source(self) -> None:
         """None: no part of a family can be exchanged."""
+
+    @property
+    def learns_classes(self) -> bool:
+        """Whether labels come in at all."""
+        return self.conditional
 
     @property
     def latent(self) -> Literal["normal"]:
@@ -114,7 +124,7 @@ FAMILIES = {
     for family in (
         Family("vae", conditional=False),
         Family("cvae", conditional=True),
-        Family("lstm", conditional=True),
+        Family("lstm", conditional=True, has_latent_space=False),
     )
 }
 

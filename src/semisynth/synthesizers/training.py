@@ -50,7 +50,7 @@ def train_synthesizer(
     """
     if steps % epochs:
         raise ValueError(f"steps must be a multiple of epochs, received {steps} and {epochs}")
-    _check(recipe, labelled, batch_size)
+    check_fits(recipe, labelled, batch_size)
     seed_everything(seed)
     trained = build_synthesizer(recipe, labelled.side, labelled.classes, dtype_policy(precision))
     if labeller is not None:
@@ -81,8 +81,9 @@ def train_synthesizer(
     return averaged(trained, model), history
 
 
-def _check(recipe: Recipe, labelled: ImageSet, batch_size: int) -> None:
-    if recipe.conditioning.labelled != "nowhere" and not (labelled.labels != UNLABELLED).all():
+def check_fits(recipe: Recipe, labelled: ImageSet, batch_size: int) -> None:
+    """Raise SemisynthError where the recipe needs labels that are missing, or keeps too few images for a batch."""
+    if recipe.learns_classes and not (labelled.labels != UNLABELLED).all():
         raise SemisynthError(f"recipe `{recipe.name}` learns classes: expected labels, received images without")
     if 0 < recipe.stabilisers.replay < batch_size // 2:
         raise SemisynthError(
