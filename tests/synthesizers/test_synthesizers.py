@@ -7,9 +7,10 @@ from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
 from semisynth.synthesizers.drawing import draw_labelled
-from semisynth.synthesizers.model import build_synthesizer, load_synthesizer
+from semisynth.synthesizers.model import KIND, build_synthesizer, load_synthesizer
 from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer
+from semisynth.training.bundle import save_bundle
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20
@@ -211,3 +212,10 @@ def test_an_unconditional_recipe_takes_its_labels_from_the_judge():
     )
     assert labels.tolist() == [1, 1, 1]
     assert confidence == pytest.approx([0.9] * 3)
+
+
+def test_a_bundle_of_an_unknown_recipe_is_refused_by_its_name(tmp_path):
+    folder = tmp_path / "newer"
+    save_bundle(folder, KIND, {"recipe": "acgann", "side": 16, "classes": 3}, lambda inside: None)
+    with pytest.raises(SemisynthError, match=f"{folder}: made by a recipe that .* `acgann`; did you mean `acgan`"):
+        load_synthesizer(folder)

@@ -12,6 +12,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.data.pixels import from_signed
+from semisynth.errors import SemisynthError
 from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import class_names_in
@@ -124,7 +125,10 @@ def build_synthesizer(
 def load_synthesizer(folder: Path) -> Synthesizer:
     """Rebuild the networks from code and load their checked weights; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    recipe = recipe_from(setting(bundle, "recipe", str, dict))
+    try:
+        recipe = recipe_from(setting(bundle, "recipe", str, dict))
+    except SemisynthError as error:
+        raise SemisynthError(f"{folder}: made by a recipe that this version does not know: {error}") from error
     loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)
