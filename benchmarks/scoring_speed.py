@@ -37,7 +37,8 @@ FITTED = 2000  # images that pyod's detectors learn from; fitting is not timed
 CONTENDERS = {
     "ours": "`semisynth score`, local engine",
     "ours_ray": "`semisynth score --engine ray`",
-    "forward": "the network's own compiled pass over images in memory, nothing else",
+    "forward": "the network's own compiled pass over images in memory, all of its outputs and nothing else",
+    "forward_read": "the same, less the part for realness, which ours leaves out: no member of the ensemble reads it",
     "predict": "a loop of `model.predict` over the Parquet file's batches, the same network, one output",
     "pyod_autoencoder": "pyod's `AutoEncoder.decision_function`",
     "pyod_deepsvdd": "pyod's `DeepSVDD.decision_function`",
@@ -75,16 +76,16 @@ def ours(model: Path, path: Path, engine: str) -> float:
         )
 
 
-def forward(model: Path, path: Path) -> float:
+def forward(model: Path, path: Path, *, realness: bool) -> float:
     from semisynth.scoring.model import load_detector
 
     loaded = load_detector(model)
     some = np.concatenate([batch for batch, _ in zip(batches(path, loaded.side), range(20), strict=False)])
-    loaded.judge(some[:1])
+    loaded.judge(some[:1], realness=realness)
     rounds = max(1, pq.ParquetFile(path).metadata.num_rows // len(some))
     start = time.perf_counter()
     for _ in range(rounds):
-        loaded.judge(some)
+        loaded.judge(some, realness=realness)
     return rounds * len(some) / (time.perf_counter() - start)
 
 
@@ -129,7 +130,8 @@ def contend(contender: str, model: Path, path: Path) -> float:
     runs: dict[str, Callable[[], float]] = {
         "ours": lambda: ours(model, path, "local"),
         "ours_ray": lambda: ours(model, path, "ray"),
-        "forward": lambda: forward(model, path),
+        "forward": lambda: forward(model, path, realness=True),
+        "forward_read": lambda: forward(model, path, realness=False),
         "predict": lambda: predict(model, path),
     }
     return runs[contender]() if contender in runs else pyod(contender, path)
@@ -184,7 +186,9 @@ def against(speed: "pd.Series[float]", name: str, size: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, nargs="*", default=[], help="how many; none draws the page")
-    parser.add_argument("--contenders", choices=CONTENDERS, nargs="+", default=["ours", "forward", "predict"])
+    parser.add_argument(
+        "--contenders", choices=CONTENDERS, nargs="+", default=["ours", "forward", "forward_read", "predict"]
+    )
     parser.add_argument("--model", type=Path, default=ROOT / "models" / "detector")
     parser.add_argument(
         "--source", type=Path, default=ROOT / "data" / "split" / "test.npz", help="images to repeat"
