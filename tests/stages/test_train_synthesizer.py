@@ -99,11 +99,11 @@ def given(monkeypatch):
     """What the stage hands to the training, which stops there."""
     received = SimpleNamespace()
 
-    def stop(recipe, real, labelled, **options):
-        received.__dict__.update(recipe=recipe.name, real=real, labelled=labelled, **options)
+    def stop(recipe, real, labelled, labeller, **options):
+        received.__dict__.update(recipe=recipe.name, real=real, labelled=labelled, labeller=labeller, **options)
         raise SemisynthError("stopped")
 
-    monkeypatch.setattr(stage, "train", stop)
+    monkeypatch.setattr(stage, "train_any", stop)
     return received
 
 
@@ -154,13 +154,13 @@ SEMI["labeller"] |= {"learning_rate": 0.002, "confidence": 0.0}
 
 def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatch):
     received = []
-    train = stage.train
+    train = stage.train_any
 
-    def watched(recipe, real, labelled, **options):
-        received.append((labelled, options["labeller"]))
-        return train(recipe, real, labelled, **options)
+    def watched(recipe, real, labelled, labeller, **options):
+        received.append((labelled, labeller))
+        return train(recipe, real, labelled, labeller, **options)
 
-    monkeypatch.setattr(stage, "train", watched)
+    monkeypatch.setattr(stage, "train_any", watched)
     metrics = run(tmp_path, **SEMI)
     ((labelled, labeller),) = received
     assert len(labelled) == metrics["labels_learned_from"] == 16

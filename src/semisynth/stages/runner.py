@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import functools
+import logging
 import resource
 import signal
 import sys
@@ -44,6 +45,7 @@ def with_clear_errors(work: Callable[[], None]) -> None:
     A request to end (SIGTERM) is taken as Ctrl-C, so that temporary files go.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each pass that is compiled anew
     try:
         work()
     except SemisynthError as error:

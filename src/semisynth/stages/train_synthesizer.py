@@ -4,11 +4,9 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -18,15 +16,12 @@ from semisynth.params import TrainSynthesizer, load_params
 from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
 from semisynth.synthesizers.recipes import Recipe
-from semisynth.synthesizers.sampler import Family, Sampler
-from semisynth.synthesizers.sequence_sampler import SequenceSampler
-from semisynth.synthesizers.sequences import train_lstm
+from semisynth.synthesizers.sampler import Sampler
 from semisynth.synthesizers.training import check_fits
-from semisynth.synthesizers.training import train_synthesizer as train
-from semisynth.synthesizers.variational import VariationalSampler, train_vae
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
 from semisynth.training.precision import Precision, resolve_precision
@@ -75,8 +70,7 @@ def train_synthesizer(
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
     watch = CollapseWatch(taught, resume / "diversity", section.seed)
-    trained, history = _trained(
-        section,
+    trained, history = train_any(
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
@@ -90,43 +84,19 @@ def train_synthesizer(
         precision=precision,
         resume=resume / ("adversary" if isinstance(recipe, Recipe) else recipe.name),
         on_epoch=show_epoch,
+        of_lstm=section.lstm.model_dump(),
+        of_vae=section.vae.model_dump(),
     )
     trained.named(known.class_names).save(synthesizer)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
     facts |= watch.summary()
-    if likelihood := _likelihood(trained, known):
+    if likelihood := likelihood_of(trained, known):
         facts["of_labelled_images"] = likelihood
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(grids, folder, dirs_exist_ok=True)
     forget(resume)
-
-
-def _trained(
-    section: TrainSynthesizer,
-    recipe: Recipe | Family,
-    real: NDArray[np.uint8],
-    taught: ImageSet,
-    labeller: keras.Model | None,
-    **budget: Any,
-) -> tuple[Sampler, History]:
-    """Train by the recipe's family on all images `real` and on those `taught` whose class is known."""
-    if isinstance(recipe, Recipe):
-        return train(recipe, real, taught, labeller=labeller, **budget)
-    if recipe.name == "lstm":
-        return train_lstm(real, taught, **section.lstm.model_dump(), **budget)
-    return train_vae(recipe.name, real, taught, latent_size=section.vae.latent_size, **budget)
-
-
-def _likelihood(trained: Sampler, known: ImageSet) -> dict[str, float]:
-    """How likely a recipe that can tell finds the labelled images: nats an image at least, or bits a patch."""
-    if isinstance(trained, VariationalSampler):
-        return {"evidence_bound": float(trained.evidence_bound(known.images, known.labels).mean())}
-    if isinstance(trained, SequenceSampler):
-        bits = trained.bits_per_token(known.images, known.labels)
-        return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
-    return {}
 
 
 def _labeller(

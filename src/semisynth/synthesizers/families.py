@@ -1,19 +1,61 @@
-"""Saved synthesizers of every family: what loads each."""
+"""Synthesizers of every family: what trains each, measures how likely it finds images, and loads it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from semisynth.data.imageset import ImageSet
 from semisynth.synthesizers.model import KIND, load_synthesizer
-from semisynth.synthesizers.sampler import Sampler
-from semisynth.synthesizers.sequence_sampler import load_sequences
-from semisynth.synthesizers.variational import load_variational
+from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.sampler import Family, Sampler
+from semisynth.synthesizers.sequence_sampler import SequenceSampler, load_sequences
+from semisynth.synthesizers.sequences import train_lstm
+from semisynth.synthesizers.training import train_synthesizer
+from semisynth.synthesizers.variational import VariationalSampler, load_variational, train_vae
 from semisynth.training.bundle import load_bundle
+from semisynth.training.checkpoint import History
 
 LOADERS: dict[str, Callable[[Path], Sampler]] = {
     "vae": load_variational,
     "cvae": load_variational,
     "lstm": load_sequences,
 }
+
+
+def train_any(
+    recipe: Recipe | Family,
+    real: NDArray[np.uint8],
+    taught: ImageSet,
+    labeller: keras.Model | None,
+    *,
+    of_lstm: Mapping[str, Any],
+    of_vae: Mapping[str, Any],
+    **budget: Any,
+) -> tuple[Sampler, History]:
+    """Train by the recipe's family on all images `real` uint8 (n, side, side), and those `taught` with a class.
+
+    `budget` holds what `train_synthesizer` takes by keyword, `of_lstm` and `of_vae` what `train_lstm` and
+    `train_vae` take beside it.
+    """
+    if isinstance(recipe, Recipe):
+        return train_synthesizer(recipe, real, taught, labeller=labeller, **budget)
+    if recipe.name == "lstm":
+        return train_lstm(real, taught, **of_lstm, **budget)
+    return train_vae(recipe.name, real, taught, **of_vae, **budget)
+
+
+def likelihood_of(trained: Sampler, known: ImageSet) -> dict[str, float]:
+    """How likely the model finds labelled images, where it can tell: nats an image at least, or bits a patch."""
+    if isinstance(trained, VariationalSampler):
+        return {"evidence_bound": float(trained.evidence_bound(known.images, known.labels).mean())}
+    if isinstance(trained, SequenceSampler):
+        bits = trained.bits_per_token(known.images, known.labels)
+        return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
+    return {}
 
 
 def load_sampler(folder: Path) -> Sampler:
