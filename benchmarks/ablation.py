@@ -8,7 +8,6 @@ training, to count with; test images are not read. A shorter schedule than the p
 """
 
 import argparse
-import csv
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from machine import ROOT, cores, git, processor
+from machine import ROOT, cores, git, known_rows, processor
 
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.data.splitting import split_indices
@@ -111,23 +110,18 @@ def main() -> None:
     given = parser.parse_args()
     for draw in given.draws:
         for part in PARTS:
-            if (str(given.labels), str(draw), part, str(given.steps)) not in {key(row) for row in known_rows()}:
+            if (str(given.labels), str(draw), part, str(given.steps)) not in {
+                key(row) for row in known_rows(ROWS)
+            }:
                 train = load_images(ROOT / "data" / "raw" / "train.npz")
                 row = measure(train, given.labels, draw, part, given.steps)
-                write_csv(ROWS, COLUMNS, [*known_rows(), row])
+                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), row])
                 write_page()
     write_page()
 
 
 def key(row: dict[str, str]) -> tuple[str, ...]:
     return tuple(row[name] for name in ("labelled", "draw", "part", "steps"))
-
-
-def known_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def write_page() -> None:

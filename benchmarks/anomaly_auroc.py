@@ -8,7 +8,6 @@ normal in the case, and are calibrated on others of these; test images are score
 """
 
 import argparse
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from machine import ROOT, cores, git, processor
+from machine import ROOT, cores, git, known_rows, processor
 from numpy.typing import NDArray
 
 from semisynth.anomaly.metrics import auroc, average_precision, ranking_by_kind
@@ -185,13 +184,6 @@ def false_alarms(
         for alpha in ALPHAS:
             rate = float(np.mean(p_values <= alpha))
             yield base | {"detector": name, "alpha": alpha, "false_alarm_rate": rate}
-
-
-def known_rows(path: Path) -> list[dict[str, str]]:
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def is_done(case: Case) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from machine import ROOT, Run, cores, git, measured, processor
+from machine import ROOT, Run, cores, git, known_rows, measured, processor
 from ruamel.yaml import YAML
 
 from semisynth.files import write_csv, write_text
@@ -39,7 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     for draw in given.draws:
         for labelled in given.labels:
-            if (given.dataset, str(labelled), str(draw)) not in {key(row) for row in known_rows()}:
+            if (given.dataset, str(labelled), str(draw)) not in {key(row) for row in known_rows(ROWS)}:
                 run_one(given.dataset, labelled, draw)
                 write_page()
     write_page()
@@ -61,13 +61,6 @@ def key(row: dict[str, str]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in RUN)
 
 
-def known_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def add_rows(clone: Path, draw: int, run: Run) -> None:
     """Add the rows of a finished run in `clone`, in place of earlier ones of the same labels and draw."""
     with (clone / "results" / "compare" / "accuracy.csv").open(newline="", encoding="utf-8") as stream:
@@ -79,7 +72,7 @@ def add_rows(clone: Path, draw: int, run: Run) -> None:
         "commit": git("rev-parse", "HEAD", folder=clone)[:12],
     }
     fresh = [{name: row[name] for name in COLUMNS if name in row} | shared for row in found]
-    write_csv(ROWS, COLUMNS, [row for row in known_rows() if key(row) != key(fresh[0])] + fresh)
+    write_csv(ROWS, COLUMNS, [row for row in known_rows(ROWS) if key(row) != key(fresh[0])] + fresh)
 
 
 def write_page() -> None:

@@ -1,5 +1,6 @@
 """What the benchmarks share: this machine, the commit, and the time and memory of a command."""
 
+import csv
 import os
 import platform
 import subprocess
@@ -49,6 +50,14 @@ def resident(process: psutil.Process) -> int:
     except psutil.NoSuchProcess:
         pass  # ended between the listing and the look: the next sample is half a second away
     return total
+
+
+def known_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a table that earlier runs wrote; none where it does not exist."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
 
 
 def processor() -> str:

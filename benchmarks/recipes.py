@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import ROOT, cores, git, measured, processor
+from machine import ROOT, cores, git, known_rows, measured, processor
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -140,13 +140,6 @@ class Bench:
             Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
 
 
-def known_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def key(row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in RUN)
 
@@ -199,7 +192,7 @@ def main() -> None:
     parser.add_argument("--labelled", type=int, default=1000, help="value of split.labelled")
     parser.add_argument("--dataset", default="mnist")
     given = parser.parse_args()
-    done = {key(row) for row in known_rows()}
+    done = {key(row) for row in known_rows(ROWS)}
     todo = [
         (recipe, seed)
         for seed in given.seeds
@@ -210,7 +203,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="recipes-") as temporary:
             bench = Bench(Path(temporary) / "clone", given.dataset, given.labelled)
             for recipe, seed in todo:
-                write_csv(ROWS, COLUMNS, [*known_rows(), bench.run(recipe, seed, given.minutes)])
+                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), bench.run(recipe, seed, given.minutes)])
                 write_page()
     if ROWS.exists():
         write_page()

@@ -9,7 +9,6 @@ psutil.
 """
 
 import argparse
-import csv
 import json
 import shutil
 import sys
@@ -22,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import ROOT, cores, git, measured, processor
+from machine import ROOT, cores, git, known_rows, measured, processor
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import load_images
@@ -147,13 +146,6 @@ def measure(contender: str, model: Path, path: Path, python: str) -> dict[str, o
     return {"contender": contender, "images_per_second": f"{speed:.0f}", "peak_mib": f"{run.peak / 2**20:.0f}"}
 
 
-def known_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def write_page() -> None:
     rows = pd.read_csv(ROWS)
     sizes = sorted(rows["images"].unique())
@@ -206,13 +198,13 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="scoring-speed-") as folder:
             path = Path(folder) / "images.parquet"
             for contender in options.contenders:
-                if (str(count), contender) in {(row["images"], row["contender"]) for row in known_rows()}:
+                if (str(count), contender) in {(row["images"], row["contender"]) for row in known_rows(ROWS)}:
                     continue
                 if not path.exists():
                     write_images(path, options.source, count)
                 python = options.pyod_python if contender.startswith("pyod") else sys.executable
                 row = measure(contender, options.model.resolve(), path, python)
-                write_csv(ROWS, COLUMNS, [*known_rows(), {"images": count} | row])
+                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), {"images": count} | row])
                 print(row, flush=True)
             shutil.rmtree(folder, ignore_errors=True)
     if ROWS.exists():

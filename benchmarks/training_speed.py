@@ -9,7 +9,6 @@ from this project's environment, with torch and NumPy; without it PyTorch's rows
 """
 
 import argparse
-import csv
 import json
 import platform
 import resource
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from machine import ROOT, cores, git, processor
+from machine import ROOT, cores, git, known_rows, processor
 from numpy.typing import NDArray
 
 from semisynth.files import write_csv, write_text
@@ -333,20 +332,13 @@ def merged(measured: list[dict[str, Any]]) -> list[dict[str, Any]]:
         | {name: f"{statistics.median(one[name] for one in group):.0f}" for name in COLUMNS[len(KEY) :]}
         for key, group in found.items()
     ]
-    rows = [row for row in known_rows() if tuple(row[name] for name in KEY) not in found] + fresh
+    rows = [row for row in known_rows(ROWS) if tuple(row[name] for name in KEY) not in found] + fresh
     return sorted(rows, key=place)
 
 
 def place(row: dict[str, str]) -> tuple[int, int, str]:
     """Where a row stands among the others."""
     return list(BATCHES).index(row["network"]), CONTENDERS.index(row["contender"]), row["precision"]
-
-
-def known_rows() -> list[dict[str, str]]:
-    if not ROWS.exists():
-        return []
-    with ROWS.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def operations(network: str, batch: int) -> float:
@@ -386,10 +378,10 @@ def pairs(large: int, small: int, width: int, stride: int) -> int:
 
 
 def write_page(options: argparse.Namespace) -> None:
-    speeds = {tuple(row[name] for name in KEY): float(row["images_per_second"]) for row in known_rows()}
+    speeds = {tuple(row[name] for name in KEY): float(row["images_per_second"]) for row in known_rows(ROWS)}
     fast = "bfloat16" if any(key[2:] == ("bfloat16", "semisynth") for key in speeds) else "float32"
     lines = []
-    for row in known_rows():
+    for row in known_rows(ROWS):
         network, batch, precision, contender = (row[name] for name in KEY)
         if network == "matmul":
             continue
