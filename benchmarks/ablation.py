@@ -23,7 +23,8 @@ from semisynth.data.splitting import split_indices
 from semisynth.files import write_csv, write_text
 from semisynth.reporting.tables import markdown_table
 from semisynth.synthesizers import propagation
-from semisynth.synthesizers.labelling import LabellerModel, Schedule, propagated, train_labeller
+from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
+from semisynth.synthesizers.spreading import propagated
 from semisynth.training import distortion
 from semisynth.training.precision import resolve_precision
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 from semisynth.data.imageset import ImageSet
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers import labelling
-from semisynth.synthesizers.labelling import LabellerModel, Schedule, pixel_votes, propagated, train_labeller
+from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
+from semisynth.synthesizers.spreading import pixel_votes, propagated
 from semisynth.training.determinism import seed_everything
 
 SIDE = 16

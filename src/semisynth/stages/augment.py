@@ -16,8 +16,8 @@ from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.families import load_sampler
-from semisynth.synthesizers.labelling import propagated
 from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.spreading import propagated
 
 
 def augment(

@@ -18,9 +18,10 @@ from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
-from semisynth.synthesizers.labelling import Schedule, propagated, train_labeller
+from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import Sampler
+from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History

@@ -11,21 +11,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from semisynth.data.imageset import ImageSet
 from semisynth.losses import class_loss, contrastive_loss
 from semisynth.networks.labeller import labeller
-from semisynth.synthesizers.propagation import certainty, propagate
+from semisynth.synthesizers.propagation import certainty
+from semisynth.synthesizers.spreading import pixel_votes, propagated
 from semisynth.training.batches import balanced_batches, index_batches
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.distortion import distort
 from semisynth.training.fit import fit_resumable
-from semisynth.training.inference import batched_outputs
 from semisynth.training.precision import Precision, dtype_policy
 
-BLUR = 1 / 28  # of the side: the Gaussian's standard deviation, before pixels are compared
 TRACKED = ("contrastive_loss", "class_loss", "propagated_loss", "certainty")
 
 
@@ -200,44 +198,6 @@ def averaged_labeller(model: LabellerModel) -> keras.Model:
     copy.set_weights(model.network.get_weights())
     model.adam.finalize_variable_values(copy.trainable_variables)  # does nothing without averages
     return copy
-
-
-def propagated(
-    network: keras.Model,
-    labelled: ImageSet,
-    unlabelled: NDArray[np.uint8],
-    votes: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of the unlabelled images, spread over the network's features.
-
-    `votes` are their `pixel_votes`, which are found where they aren't given.
-    """
-
-    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return batched_outputs(lambda batch: network(batch, training=False), images)["features"]
-
-    return propagate(
-        features(unlabelled),
-        features(labelled.images),
-        labelled.labels,
-        labelled.classes,
-        pixel_votes(labelled, unlabelled) if votes is None else votes,
-    )
-
-
-def pixel_votes(labelled: ImageSet, unlabelled: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of the unlabelled images, spread over slightly blurred pixels.
-
-    Less often right than those over learned features, but wrong elsewhere: distortions that the network learns to
-    see through can part a way of writing, as a crossed seven, from its class, while its pixels stay near.
-    """
-
-    def blurred(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        width = BLUR * labelled.side
-        smooth = gaussian_filter(images, (0, width, width), output=np.float32)
-        return np.asarray(smooth.reshape(len(images), -1))
-
-    return propagate(blurred(unlabelled), blurred(labelled.images), labelled.labels, labelled.classes)
 
 
 def _batches(count: int, labels: NDArray[np.int64], batch_size: int, seed: int, start: int) -> tf.data.Dataset:
