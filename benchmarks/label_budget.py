@@ -114,11 +114,16 @@ def spread(values: pd.Series) -> str:
 
 
 def draw_figure(rows: pd.DataFrame) -> None:
-    """Draw the mean error of every classifier, on the labelled images alone (dashed, hollow) and on arm `all`."""
+    """Draw the mean error of every classifier, on the labelled images alone (dashed, hollow) and on arm `all`.
+
+    Of the data set with the most rows: curves of several would cross each other.
+    """
+    dataset = rows["dataset"].mode()[0]
+    rows = rows[rows["dataset"] == dataset]
     means = 100 * rows.groupby(["classifier", "arm", "labelled"])["error"].mean()
     figure = new_figure(8.5, 4.5)
     axes = figure.add_subplot()
-    tidy(axes, title="Test error: labelled images alone (dashed, hollow) and all sources", grid="both")
+    tidy(axes, title=f"{dataset}: labelled images alone (dashed, hollow) and all sources", grid="both")
     for index, name in enumerate(rows["classifier"].unique(), start=1):
         for arm, style, fill in (("labelled", "--", "white"), ("all", "-", colour(index))):
             curve = means[name, arm]
