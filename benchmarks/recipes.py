@@ -12,7 +12,7 @@ import argparse
 import csv
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +49,14 @@ METRICS = {
 }
 COLUMNS = [*RUN, "minutes", "steps", "seconds", "labels_from", *METRICS, "commit"]
 SHOWN_PER_CLASS = 2
-SHORT, LONG = 24, 72  # updates of the two trials that tell a recipe's pace
+SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 72, 5000, 5.0  # updates, and seconds, of trials that tell a pace
 STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
 NOTE = """\
 Seconds are those of the stage `train_synthesizer`, with its start and its pictures. Fréchet and kernel distance:
 lower is better; `real` beside a figure is what as many real images reach. Density may exceed 1, mode entropy is at
 most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer than held-out ones.
 `asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier saw.
+A recipe without figures drew no image of some class.
 """
 
 
@@ -74,6 +75,7 @@ class Bench:
         params = json.loads(json.dumps(self.shipped))
         params["download"]["dataset"] = self.dataset
         params["split"]["labelled"] = self.labelled
+        params["synthesize"]["given_confidence"] = 0.0  # images are measured as they are
         params["train_synthesizer"] |= section
         params["train_synthesizer"]["labeller"] |= labeller
         YAML(typ="safe", pure=True).dump(params, self.clone / "params.yaml")
@@ -88,15 +90,23 @@ class Bench:
             given = ("--labelled", "data/split/labelled.npz", "--unlabelled", "data/split/unlabelled.npz")
             return measured((*STAGE, *given, *out), self.clone).seconds
 
+    @staticmethod
+    def pace(short: float, trial: Callable[[int], float]) -> float:
+        """Seconds an update, from trials that grow until they differ from the `short` one by more than noise."""
+        steps = LONG
+        while (seconds := trial(steps) - short) < CLEAR_SECONDS and steps < MOST_TRIED:
+            steps *= 4
+        return max(seconds, 0.01) / (steps - SHORT)
+
     def budget(self, recipe: str, minutes: float) -> tuple[int, int]:
         """Updates of the networks, and of the labeller if any, that fit into `minutes`."""
         own = self.shipped["train_synthesizer"]
         short = self.trial(recipe, SHORT, SHORT)
-        pace = max(self.trial(recipe, LONG, SHORT) - short, 0.01) / (LONG - SHORT)
+        pace = self.pace(short, lambda steps: self.trial(recipe, steps, SHORT))
         begun = short - SHORT * pace
         if not described(recipe).learns_labels:
             return max(1, int((60 * minutes - begun) / pace)), own["labeller"]["max_steps"]
-        of_labeller = max(self.trial(recipe, SHORT, LONG) - short, 0.01) / (LONG - SHORT)
+        of_labeller = self.pace(short, lambda steps: self.trial(recipe, SHORT, steps))
         whole = own["max_steps"] * pace + own["labeller"]["max_steps"] * of_labeller
         share = min(1.0, (60 * minutes - begun + SHORT * of_labeller) / whole)
         return int(share * own["max_steps"]), int(share * own["labeller"]["max_steps"])
@@ -109,9 +119,7 @@ class Bench:
         measured(("dvc", "repro", "train_synthesizer"), self.clone)
         with (self.clone / ".semisynth" / "timings.csv").open(newline="", encoding="utf-8") as stream:
             seconds = [row["seconds"] for row in csv.DictReader(stream) if row["stage"] == "train_synthesizer"][-1]
-        measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
-        metrics = json.loads((self.clone / "results/evaluate_synthetic/metrics.json").read_text(encoding="utf-8"))
-        self.keep_strip(recipe, seed)
+        metrics = self.evaluate(recipe, seed)
         draws_classes = recipe in FAMILIES and FAMILIES[recipe].conditional
         draws_classes |= recipe in RECIPES and RECIPES[recipe].conditional
         return {
@@ -123,9 +131,22 @@ class Bench:
             "steps": steps,
             "seconds": f"{float(seconds):.0f}",
             "labels_from": "asked" if draws_classes else "baseline",
-            **{name: f"{metrics[name]:.4f}" for name in METRICS},
+            **{name: f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS},
             "commit": git("rev-parse", "HEAD", folder=self.clone)[:12],
         }
+
+    def evaluate(self, recipe: str, seed: int) -> dict[str, float]:
+        """The metrics of the images, some of which are kept; none where a class has no image at all."""
+        try:
+            measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
+        except SystemExit as end:
+            print(f"{recipe}, seed {seed}: not measured. {end}", flush=True)
+            return {}
+        self.keep_strip(recipe, seed)
+        found: dict[str, float] = json.loads(
+            (self.clone / "results" / "evaluate_synthetic" / "metrics.json").read_text(encoding="utf-8")
+        )
+        return found
 
     def keep_strip(self, recipe: str, seed: int) -> None:
         """Keep the first images of every class, side by side, for the sheet."""
@@ -163,17 +184,20 @@ def lines(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
     """The best Fréchet distance first."""
     for row in rows.sort_values("frechet_distance").to_dict("records"):
         facts = (row["recipe"], str(row["seed"]), row["labels_from"], str(row["steps"]), str(row["seconds"]))
-        yield *facts, *(f"{row[name]:.3f}" for name in METRICS)
+        yield *facts, *("–" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in METRICS)
 
 
 def draw_sheet(rows: pd.DataFrame) -> None:
     """Draw a row of images a recipe, by the first seed, in the table's order."""
-    first = rows.sort_values("seed").drop_duplicates("recipe").sort_values("frechet_distance")
+    seen = rows.dropna(subset="frechet_distance")
+    first = seen.sort_values("seed").drop_duplicates("recipe").sort_values("frechet_distance")
     strips = []
     for recipe, seed in zip(first["recipe"], first["seed"], strict=True):
         with Image.open(STRIPS / f"{recipe}_{seed}.png") as strip:
             side = strip.height
             strips.append(np.asarray(strip).reshape(side, -1, side).swapaxes(0, 1))
+    if not strips:
+        return
     save_grid(
         FIGURE,
         np.concatenate(strips),
