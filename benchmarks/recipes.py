@@ -75,7 +75,8 @@ class Bench:
         params = json.loads(json.dumps(self.shipped))
         params["download"]["dataset"] = self.dataset
         params["split"]["labelled"] = self.labelled
-        params["synthesize"]["given_confidence"] = 0.0  # images are measured as they are
+        params["synthesize"] |= {"per_class": 1000, "given_confidence": 0.0}  # images are measured as they are
+        params["evaluate_synthetic"]["max_steps"] = 1000
         params["train_synthesizer"] |= section
         params["train_synthesizer"]["labeller"] |= labeller
         YAML(typ="safe", pure=True).dump(params, self.clone / "params.yaml")

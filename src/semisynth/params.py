@@ -194,10 +194,14 @@ class Synthesize(Section):
 
     per_class: Positive = Field(description="at most; all classes together never more than the training images")
     candidates: Annotated[float, Field(ge=1, le=20)] = Field(description="drawn for each image that is kept")
-    confidence: Probability = Field(
-        description="least belief of the best baseline classifier in the class asked for"
-    )
+    confidence: Probability = Field(description="least belief of the judging classifier in the class asked for")
     given_confidence: Probability = Field(description="the same, where that classifier gave the label itself")
+    widest: Annotated[float, Field(ge=1, le=10)] = Field(
+        description="latents are stretched up to so many times where the recipe has a labeller of its own"
+    )
+    wide_confidence: Probability = Field(
+        description="least belief of that labeller; an image below it is made again, its latent unstretched"
+    )
     seed: Seed
 
 

@@ -95,6 +95,18 @@ def test_a_class_of_which_nothing_is_believed_is_named(run, synthesizer, tmp_pat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.npz", "params.yaml"]
 
 
+def test_a_labeller_that_believes_nothing_leaves_no_class_out(run, tmp_path):
+    """Its images are then drawn as in training, and kept."""
+    folder = tmp_path / "semi_acgan"
+    seed_everything(0)
+    build_synthesizer(recipe_by_name("semi_acgan"), SIDE, len(NAMES)).save(folder)
+    metrics = run(folder, widest=3.0, wide_confidence=1.0)
+    drawn = load_images(tmp_path / "synthetic.npz")
+    assert (metrics["images"], metrics["confidence_from"]) == (12, "labeller of semi_acgan")
+    run(folder, widest=1.0)
+    assert (load_images(tmp_path / "synthetic.npz").images == drawn.images).all()
+
+
 def test_a_missing_synthesizer_is_named(run, tmp_path):
     with pytest.raises(SemisynthError, match=r"none/bundle\.json: no such file"):
         run(tmp_path / "none")

@@ -173,10 +173,15 @@ def test_soft_labels_are_drawn_anew_each_step():
     assert compiled(planted(real_targets=(0.9, 0.9)))._targets(3, Keys(0, tf.constant(0))) == (0.9, 0)
 
 
-def test_purposes_and_steps_have_keys_of_their_own():
-    keys = [Keys(3, tf.constant(at)).of(purpose).numpy() for at in (0, 1) for purpose in ("latents", "noise")]
-    keys += [Keys(3, tf.constant(0)).of("noise", number).numpy() for number in (1, 2, 3, 4)]
-    assert len({tuple(key) for key in keys}) == 8
+def test_seeds_steps_and_purposes_have_keys_of_their_own():
+    """Not even the next seed's latents are this seed's classes."""
+    keys = [
+        Keys(seed, tf.constant(step)).of(purpose, number).numpy()
+        for seed in (3, 4)
+        for step in (0, 1)
+        for purpose, number in (("latents", 0), ("classes", 0), ("noise", 0), ("noise", 1), ("noise", 2))
+    ]
+    assert len({tuple(key) for key in keys}) == len(keys)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import pytest
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
-from semisynth.synthesizers.drawing import draw_labelled
 from semisynth.synthesizers.model import KIND, build_synthesizer, load_synthesizer
 from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer
@@ -174,27 +173,6 @@ def test_a_recipe_that_cannot_make_the_side_is_refused_before_training():
         train("acgan", small)
 
 
-def believing(share):
-    """A judge that gives class 0 the probability `share`, whatever it sees."""
-    return lambda images: np.tile(np.array([share, 1 - share], np.float32), (len(images), 1))
-
-
-def test_drawing_keeps_the_asked_number_per_class():
-    synthesizer = build_synthesizer(recipe_by_name("acgan"), SIDE, 2)
-    images, labels, confidence = draw_labelled(
-        synthesizer, believing(0.75), per_class=5, candidates=2.0, confidence=0.2, seed=0
-    )
-    assert labels.tolist() == [0] * 5 + [1] * 5
-    assert confidence.tolist() == [0.75] * 5 + [0.25] * 5
-    assert images.shape == (10, SIDE, SIDE)
-
-
-def test_drawing_drops_what_the_judge_does_not_believe():
-    synthesizer = build_synthesizer(recipe_by_name("acgan"), SIDE, 2)
-    _, labels, _ = draw_labelled(synthesizer, believing(0.9), per_class=5, candidates=1.0, confidence=0.5, seed=0)
-    assert labels.tolist() == [0] * 5
-
-
 def test_samples_show_what_the_head_finds_else_what_was_asked_for():
     images, asked = np.zeros((3, SIDE, SIDE), np.uint8), np.array([0, 1, 1])
     shown = {
@@ -203,15 +181,6 @@ def test_samples_show_what_the_head_finds_else_what_was_asked_for():
     }
     assert len(set(shown["acgan"].tolist())) == 1  # equal images
     assert (shown["dense_cgan"].tolist(), shown["vanilla_gan"]) == ([0, 1, 1], None)
-
-
-def test_an_unconditional_recipe_takes_its_labels_from_the_judge():
-    synthesizer = build_synthesizer(recipe_by_name("dcgan"), SIDE, 2)
-    _, labels, confidence = draw_labelled(
-        synthesizer, believing(0.1), per_class=3, candidates=1.0, confidence=0.5, seed=0
-    )
-    assert labels.tolist() == [1, 1, 1]
-    assert confidence == pytest.approx([0.9] * 3)
 
 
 def test_a_bundle_of_an_unknown_recipe_is_refused_by_its_name(tmp_path):

@@ -10,11 +10,11 @@ from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import SYNTHETIC, ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
 from semisynth.files import write_json
-from semisynth.params import load_params
+from semisynth.params import Synthesize, load_params
 from semisynth.quality.labels import class_histogram, mode_entropy
 from semisynth.reporting.figures import save_grid
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.drawing import Probabilities, draw_labelled
+from semisynth.synthesizers.drawing import Drawn, Probabilities, draw_labelled, draw_wide
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.sampler import Sampler
 
@@ -34,14 +34,8 @@ def synthesize(
     known = load_images(labelled)
     trained = load_sampler(synthesizer)
     judge, believe = _judge(trained, baseline)
-    images, labels, confidence = draw_labelled(
-        trained,
-        believe,
-        per_class=min(section.per_class, max(1, known.pool // known.classes)),
-        candidates=section.candidates,
-        confidence=section.confidence if trained.has_classes else section.given_confidence,
-        seed=section.seed,
-    )
+    per_class = min(section.per_class, max(1, known.pool // known.classes))
+    images, labels, confidence = _draw(trained, believe, per_class, section)
     _check_classes(labels, known.class_names)
     kept = ImageSet(
         images=images,
@@ -61,6 +55,21 @@ def synthesize(
         "mean_confidence": float(confidence.mean()),
     }
     _report(results, kept, facts, title=f"{trained.recipe.name}, {len(known)} labels")
+
+
+def _draw(trained: Sampler, believe: Probabilities, per_class: int, section: Synthesize) -> Drawn:
+    """Images, labels and confidence; from stretched latents where a labeller tells what went wrong."""
+    if trained.recipe.learns_labels and section.widest > 1:
+        stretch = {"widest": section.widest, "confidence": section.wide_confidence}
+        return draw_wide(trained, believe, per_class=per_class, **stretch, seed=section.seed)
+    return draw_labelled(
+        trained,
+        believe,
+        per_class=per_class,
+        candidates=section.candidates,
+        confidence=section.confidence if trained.has_classes else section.given_confidence,
+        seed=section.seed,
+    )
 
 
 def _judge(trained: Sampler, baseline: Path) -> tuple[str, Probabilities]:

@@ -29,7 +29,7 @@ class Keys:
     def of(self, purpose: str, number: int = 0) -> tf.Tensor:
         """The key for one of PURPOSES; `number` tells several of the last apart."""
         key = tf.stack([tf.constant(self.seed, tf.int32), self.step])
-        return key + tf.constant([PURPOSES.index(purpose) + number, 0])
+        return tf.random.fold_in(key, PURPOSES.index(purpose) + number)
 
 
 class AdversarialModel(keras.Model):  # type: ignore[misc]
