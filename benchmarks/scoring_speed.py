@@ -38,7 +38,7 @@ CONTENDERS = {
     "ours_ray": "`semisynth score --engine ray`",
     "forward": "the network's own compiled pass over images in memory, all of its outputs and nothing else",
     "forward_read": "the same less realness, which no member of the ensemble reads: what the job itself runs",
-    "predict": "a loop of `model.predict` over the Parquet file's batches, the same network, one output",
+    "predict": "a loop of `model.predict` over the Parquet file's batches, the same network, all of its outputs",
     "pyod_autoencoder": "pyod's `AutoEncoder.decision_function`",
     "pyod_deepsvdd": "pyod's `DeepSVDD.decision_function`",
 }

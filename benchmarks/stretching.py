@@ -8,6 +8,7 @@ all rows. Safe to kill. Test images are not read. SEMISYNTH_MIRROR is taken from
 """
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Sequence
 from functools import partial
@@ -55,6 +56,8 @@ def trained(clone: Path, draw: int) -> dict[str, Any]:
 def measure(clone: Path, draw: int, every_widest: Sequence[float]) -> None:
     params = trained(clone, draw)
     split, train = params["split"], load_images(clone / "data" / "raw" / "train.npz")
+    if train.dataset != params["download"]["dataset"]:
+        sys.exit(f"error: no mirror gave {params['download']['dataset']}; no report was written")
     drawn = split_indices(train.labels, train.class_names, split["labelled"], split["validation"], draw)
     real, held_out = train.take(drawn.unlabelled), train.take(drawn.validation)
     synthesizer = load_sampler(clone / "models" / "synthesizer")
@@ -96,13 +99,16 @@ def write_page() -> None:
         for row in rows.to_dict("records")
     ]
     labelled, commits = ", ".join(map(str, rows["labelled"].unique())), ", ".join(rows["commit"].unique())
+    table = markdown_table(("draw", "widest", *METRICS.values()), lines, "r" * (2 + len(METRICS)))
+    machine = f"{processor()}, {cores()} cores, commit {commits}"
     page = f"""\
 # Synthetic images by the stretch of their latents
 
-{markdown_table(("draw", "widest", *METRICS.values()), lines, "r" * (2 + len(METRICS)))}
-MNIST, {labelled} labels, the default recipe. {10 * PER_CLASS} images each, measured against validation images by a
-classifier that knows all training labels; GAN-train by {STEPS} updates of batches of {BATCH_SIZE}. {processor()},
-{cores()} cores, commit {commits}. Written by `python benchmarks/stretching.py`.
+{table}
+MNIST, {labelled} labels, the default recipe, {10 * PER_CLASS} images each. A classifier that learnt the unlabelled
+images with their true labels gives the features, in which they are compared with the validation images.
+GAN-train by {STEPS} updates of batches of {BATCH_SIZE}. {machine}.
+Written by `python benchmarks/stretching.py`.
 """
     write_text(PAGE, page)
 

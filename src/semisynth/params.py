@@ -62,7 +62,7 @@ class Split(Section):
     """How the training images are divided."""
 
     labelled: Positive = Field(description="labelled images, drawn evenly over the classes")
-    validation: Fraction = Field(description="of the training images, for reports alone")
+    validation: Fraction = Field(description="of the training images: reports, calibration")
     seed: Seed
 
 
@@ -193,8 +193,12 @@ class Synthesize(Section):
     """How many images are drawn, and which are kept."""
 
     per_class: Positive = Field(description="at most; all classes together never more than the training images")
-    candidates: Annotated[float, Field(ge=1, le=20)] = Field(description="drawn for each image that is kept")
-    confidence: Probability = Field(description="least belief of the judging classifier in the class asked for")
+    candidates: Annotated[float, Field(ge=1, le=20)] = Field(
+        description="drawn for each image that is kept; not where latents are stretched"
+    )
+    confidence: Probability = Field(
+        description="least belief in the class asked for; not where latents are stretched"
+    )
     given_confidence: Probability = Field(description="the same, where that classifier gave the label itself")
     widest: Annotated[float, Field(ge=1, le=10)] = Field(
         description="latents are stretched up to so many times where the recipe has a labeller of its own"

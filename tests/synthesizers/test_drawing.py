@@ -45,23 +45,36 @@ def test_an_unconditional_recipe_takes_its_labels_from_the_judge():
 
 @pytest.fixture(scope="module")
 def wide():
-    """Images of stretched latents, by the belief of their judge in class 0; all of them are unlike each other."""
+    """Draws images of latents stretched up to 4 times, by default, by the belief of their judge in class 0."""
     seed_everything(0)
     synthesizer = build_synthesizer(recipe_by_name("semi_acgan"), 16, 2)
 
-    def draw(share, widest=4.0):
-        return draw_wide(synthesizer, believing(share), per_class=5, widest=widest, confidence=0.5, seed=0)
+    def draw(judge, widest=4.0):
+        return draw_wide(synthesizer, judge, per_class=5, widest=widest, confidence=0.5, seed=0)
 
     return draw
 
 
 def test_wide_drawing_makes_again_unstretched_what_the_judge_does_not_believe(wide):
-    images, labels, confidence = wide(0.9)
-    unstretched, _, _ = wide(0.5, widest=1.0)
+    images, labels, confidence = wide(believing(0.9))
+    unstretched, _, _ = wide(believing(0.5), widest=1.0)
     assert labels.tolist() == [0] * 5 + [1] * 5
     assert confidence == pytest.approx([0.9] * 5 + [0.1] * 5)
     changed = (images != unstretched).any(axis=(1, 2))
     assert changed.tolist() == [True] * 5 + [False] * 5
+
+
+def test_what_was_made_again_has_the_belief_of_its_second_image(wide):
+    shares = iter([0.1, 0.7])  # class 0 is doubted at first
+    _, _, confidence = wide(lambda images: believing(next(shares))(images))
+    assert confidence == pytest.approx([0.7] * 5 + [0.9] * 5)
+
+
+@pytest.mark.parametrize("recipe", ["dcgan", "vanilla_gan"])
+def test_wide_drawing_takes_recipes_that_draw_classes_alone(recipe):
+    synthesizer = build_synthesizer(recipe_by_name(recipe), SIDE, 2)
+    with pytest.raises(ValueError, match=f"`{recipe}` does not draw classes from normal latents"):
+        draw_wide(synthesizer, believing(1), per_class=1, widest=2.0, confidence=0.0, seed=0)
 
 
 def test_wider_latents_lie_further_from_the_middle():
@@ -69,7 +82,8 @@ def test_wider_latents_lie_further_from_the_middle():
     seen = []
     counted = SimpleNamespace(
         classes=2,
-        recipe=SimpleNamespace(latent_size=8),
+        has_classes=True,
+        recipe=SimpleNamespace(latent_size=8, latent="normal"),
         decode=lambda latents, labels: seen.append(latents) or np.zeros((len(labels), 4, 4), np.uint8),
     )
     for widest in (1.0, 3.0):

@@ -57,8 +57,10 @@ def draw_wide(
     A generator that trained for a short time shows less variety than its data. Latents farther out than those
     that it trained on bring it back, and some images that show nothing; so an image stays only where `believe`
     gives the class asked for at least `confidence`, else its latent makes another one, unstretched. The reverse
-    of truncation (Brock 2019, arXiv 1809.11096).
+    of truncation (Brock 2019, arXiv 1809.11096). ValueError for a recipe without classes, or of other latents.
     """
+    if not synthesizer.has_classes or synthesizer.recipe.latent != "normal":
+        raise ValueError(f"recipe `{synthesizer.recipe.name}` does not draw classes from normal latents")
     labels = np.repeat(np.arange(synthesizer.classes), per_class)
     random = np.random.default_rng([seed, 1])
     latents = random.standard_normal((len(labels), synthesizer.recipe.latent_size), np.float32)
