@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_folder_replaces_the_old_one_whole(tmp_path: Path) -> None:
         assert (target / "stale").exists()
         assert not (target / "fresh").exists()
     assert [path.name for path in target.iterdir()] == ["fresh"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_is_never_half_deleted_under_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nothing can be deleted any more, as after a kill, the new folder stands and the old one is aside."""
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "stale").write_text("old")
+    with monkeypatch.context() as patched, replacing_folder(target) as temporary:
+        (temporary / "fresh").write_text("new")
+        patched.setattr(shutil, "rmtree", lambda *given, **options: None)
+    assert [path.name for path in target.iterdir()] == ["fresh"]
+    with replacing_folder(target) as temporary:
+        (temporary / "fresh").write_text("newer")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

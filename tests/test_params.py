@@ -123,6 +123,8 @@ def test_missing_section(tmp_path: Path) -> None:
         ("train_synthesizer", "batch_size", 1, "greater than or equal to 2"),
         ("train_synthesizer", "epochs", -1, "greater than 0"),
         ("augment", "arms", [], "at least 1 item"),
+        ("augment", "arms", ["all", "all"], "each name expected once, received ['all', 'all']"),
+        ("score_anomalies", "kinds", ["noise", "letter", "noise"], "each name expected once"),
         ("compare", "confidence_level", 95, "less than 1"),
     ],
 )

@@ -36,9 +36,13 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.replace(target)
+        if target.exists():  # set aside, not deleted in its place: that takes time, and a kill would leave a part
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+            target.replace(aside)
+            temporary.replace(target)
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

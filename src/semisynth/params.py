@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
@@ -38,6 +38,15 @@ RecipeName = Literal[AdversarialName, "vae", "cvae", "lstm"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AutoencoderName = Literal["undercomplete", "denoising", "linear"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]
+
+
+def _each_once(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise PydanticCustomError("repeated", "each name expected once")
+    return names
+
+
+ONCE = AfterValidator(_each_once)
 
 
 class Section(BaseModel):
@@ -197,7 +206,7 @@ class Synthesize(Section):
         description="drawn for each image that is kept; not where latents are stretched"
     )
     confidence: Probability = Field(
-        description="least belief in the class asked for; not where latents are stretched"
+        description="least belief in the class asked for, of the recipe's labeller or the best baseline classifier"
     )
     given_confidence: Probability = Field(description="the same, where that classifier gave the label itself")
     widest: Annotated[float, Field(ge=1, le=10)] = Field(
@@ -222,7 +231,7 @@ class EvaluateSynthetic(Section):
 class Augment(Section):
     """The arms, and what goes into them."""
 
-    arms: Annotated[list[ArmName], Field(min_length=1)]
+    arms: Annotated[list[ArmName], Field(min_length=1), ONCE]
     classical_images: Positive = Field(
         description="transformed copies, at most; never more than the training images"
     )
@@ -237,7 +246,7 @@ class Augment(Section):
 class TrainAugmented(Section):
     """Which of the baseline's classifiers are trained again."""
 
-    classifiers: Annotated[list[ClassifierName], Field(min_length=1)]
+    classifiers: Annotated[list[ClassifierName], Field(min_length=1), ONCE]
 
 
 class FitDetector(Section):
@@ -254,7 +263,7 @@ class FitDetector(Section):
 class ScoreAnomalies(Section):
     """The planted anomalies, and the job that scores them."""
 
-    kinds: Annotated[list[AnomalyKind], Field(min_length=1)]
+    kinds: Annotated[list[AnomalyKind], Field(min_length=1), ONCE]
     per_kind: Positive
     normal: Positive = Field(description="test images at most, among which the anomalies hide")
     alpha: Fraction = Field(description="false-alarm rate: share of normal images that may be called anomalies")

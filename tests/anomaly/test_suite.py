@@ -120,3 +120,10 @@ def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
     with pytest.raises(SemisynthError, match="no detector `ensembel`; did you mean `ensemble`"):
         suite.scores(normal(1, 5), ["ensembel"])
+
+
+def test_calibration_scores_out_of_order_are_refused(suite):
+    arrays = dict(suite.arrays())
+    arrays["calibration.pca"] = arrays["calibration.pca"][::-1]
+    with pytest.raises(ValueError, match=r"calibration\.pca.*rising order expected"):
+        from_arrays(arrays)

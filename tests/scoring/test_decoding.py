@@ -111,5 +111,7 @@ def test_arrays_of_another_type_are_refused_row_by_row():
 def test_rows_without_an_id_and_rows_refused_unread():
     rows = decoded(np.stack([GREY, GREY]), ids=["a", None])
     assert (rows.ids, rows.bad) == (["a"], [(1, "null id")])
+    rows = decoded(np.stack([GREY, GREY, GREY]), ids=["caf\udce9.png", None, "b"])
+    assert (rows.ids, rows.bad) == (["b"], [(0, "id that is not Unicode"), (1, "null id")])
     refused = decode(Raw(3, ["a", "b"], "wrong size: 5x5, expected 16x16"), 16)
     assert refused.bad == [(3, "wrong size: 5x5, expected 16x16"), (4, "wrong size: 5x5, expected 16x16")]

@@ -12,7 +12,9 @@ from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
 from semisynth.scoring import inputs
 from semisynth.scoring.decoding import LARGEST_ENCODED, decode
+from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import Reader, survey
+from semisynth.scoring.parts import quarantined
 from semisynth.scoring.pieces import Columns
 
 SIDE = 20
@@ -103,6 +105,47 @@ def test_files_that_are_no_images_are_not_passed_over(tmp_path, noise, encoded):
     _, ids, _, bad = everything([folder])
     assert ids == [f"{folder}/00.png", f"{folder}/01.png", f"{folder}/sub/a.jpg"]
     assert bad == [(2, "undecodable: expected PNG or JPEG")]
+
+
+def test_a_file_name_that_is_no_utf_8_is_bad_and_stops_nothing(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    (folder / os.fsdecode(b"caf\xe9.png")).write_bytes(encoded(noise(1, 1)[0]))
+    _, ids, _, bad = everything([folder])
+    assert (ids, bad) == ([f"{folder}/00.png"], [(1, "id that is not Unicode")])
+    (piece,) = survey([str(folder)], Columns(), 7).pieces
+    assert quarantined(piece, bad).to_pylist() == [
+        {"file": f"{folder}/caf\\udce9.png", "row": 0, "reason": "id that is not Unicode"}
+    ]
+
+
+def test_ids_that_are_no_unicode_are_no_duplicates(tmp_path, noise):
+    np.savez(tmp_path / "x.npz", images=noise(0, 3), ids=np.array(["a", "\ud800", "\ud800"]))
+    check_ids(survey([str(tmp_path / "x.npz")], Columns(), 7).pieces, Columns())
+    assert everything([tmp_path / "x.npz"])[3] == [(row, "id that is not Unicode") for row in (1, 2)]
+
+
+def test_linked_folders_are_entered_once(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 2), encoded)
+    elsewhere = save_folder(tmp_path / "elsewhere", noise(1, 3), encoded)
+    (folder / "linked").symlink_to(elsewhere)
+    (folder / "again").symlink_to(elsewhere)
+    (elsewhere / "back").symlink_to(folder)
+    assert survey([str(folder)], Columns(), 7).rows == 5
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, noise, encoded, monkeypatch):
+    folder = save_folder(tmp_path / "f", noise(0, 2), encoded)
+    (folder / "shut").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(SemisynthError, match="f/shut: expected a folder that can be read: Permission denied"):
+        survey([str(folder)], Columns(), 7)
 
 
 def test_nothing_is_read_twice(tmp_path, noise, write_parquet):

@@ -5,9 +5,10 @@ from semisynth.anomaly.metrics import auroc
 from semisynth.anomaly.suite import Suite
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
-from semisynth.scoring.model import DetectorModel, References, digest_of, load_detector
+from semisynth.scoring.model import KIND, DetectorModel, References, digest_of, load_detector
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
+from semisynth.training.bundle import save_bundle
 from semisynth.training.precision import dtype_policy
 
 BATCH = 100
@@ -84,6 +85,21 @@ def test_a_damaged_bundle_is_refused(name, model, tmp_path):
         stream.seek(200)
         stream.write(b"\xff\x00\xff")
     with pytest.raises(SemisynthError, match=rf"{name}: damaged"):
+        load_detector(tmp_path / "d")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"recipe": "acgann"}, r"d: made by a recipe that this version does not know: .*`acgann`"),
+        ({"side": 100_000}, "d: side 4 to 256 expected, received 100000"),
+        ({"precision": "float16"}, "d: precision float32 or bfloat16 expected"),
+    ],
+)
+def test_a_bundle_of_foreign_settings_is_refused_by_its_folder(changes, message, tmp_path):
+    settings = {"recipe": "acgan", "side": 20, "class_names": ["a", "b"], "precision": "float32"} | changes
+    save_bundle(tmp_path / "d", KIND, settings, lambda inside: None)
+    with pytest.raises(SemisynthError, match=message):
         load_detector(tmp_path / "d")
 
 

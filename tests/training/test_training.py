@@ -1,4 +1,5 @@
 import itertools
+import shutil
 
 import keras
 import numpy as np
@@ -190,4 +191,16 @@ def test_a_resume_folder_outlives_the_run_but_not_a_change(tmp_path):
     assert (resume_folder("stage", {"a": 1}, [path], tmp_path / "resume") / "state").exists()
     resume_folder("stage", {"a": 2}, [path], tmp_path / "resume")
     assert not folder.exists()
+    assert len(list(folder.parent.iterdir())) == 1
     forget(folder)
+
+
+def test_a_kill_while_a_resume_folder_is_deleted_leaves_no_part_of_it(tmp_path, monkeypatch):
+    folder = resume_folder("stage", {}, [], tmp_path)
+    (folder / "state").write_text("whole")
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "rmtree", lambda *given, **options: None)  # the kill comes first
+        forget(folder)
+    assert not folder.exists()
+    assert not list(resume_folder("stage", {}, [], tmp_path).iterdir())
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -8,6 +8,7 @@ from sklearn.ensemble import IsolationForest
 
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
+from semisynth.errors import SemisynthError
 
 
 class IsolationForestDetector(Detector):
@@ -38,12 +39,13 @@ class IsolationForestDetector(Detector):
         threshold, trees = self._learnt("threshold"), np.arange(len(feature))
         rows = np.arange(len(judged))[:, None]
         node = np.zeros((len(judged), len(trees)), np.int32)
-        while True:
+        for _ in range(feature.shape[1]):  # a tree is no deeper than it has nodes
             cut = judged.pixels[rows, feature[trees, node]] <= threshold[trees, node]
             below = np.where(cut, left[trees, node], right[trees, node])
             if np.array_equal(below, node):
                 return np.exp2(-self._learnt("length")[trees, node].sum(axis=1))  # type: ignore[no-any-return]
             node = below
+        raise SemisynthError("array `isolation_forest.children`: expected trees that end, found a circle")
 
 
 def _expected_length(count: NDArray[np.integer]) -> NDArray[np.float64]:

@@ -99,7 +99,7 @@ class Suite:
 
 
 def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
-    """The suite whose `arrays()` these are; KeyError where any is missing."""
+    """The suite whose `arrays()` these are; KeyError where any is missing, ValueError where one can't be used."""
     names = [name for name in DETECTORS if f"calibration.{name}" in arrays]
     detectors = {name: DETECTORS[name]() for name in names}
     for name, detector in detectors.items():
@@ -110,7 +110,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
         for name in names
         if f"scale.{name}.knots" in arrays
     }
-    return Suite(detectors, scales, {name: arrays[f"calibration.{name}"] for name in (ENSEMBLE, *names)})
+    calibration = {name: arrays[f"calibration.{name}"] for name in (ENSEMBLE, *names)}
+    for name, scores in calibration.items():
+        if scores.ndim != 1 or not len(scores) or not (scores[:-1] <= scores[1:]).all():
+            raise ValueError(f"array `calibration.{name}`: scores in rising order expected")
+    return Suite(detectors, scales, calibration)
 
 
 def fit_suite(

@@ -17,7 +17,7 @@ from semisynth.scoring.pieces import Decoded, Raw
 
 FORMATS = ("PNG", "JPEG")
 LARGEST_ENCODED = 2**20  # bytes of one encoded image
-NO_ID = "null id"
+NO_ID, BROKEN_ID = "null id", "id that is not Unicode"
 
 Images = NDArray[np.uint8]
 Bad = list[tuple[int, str]]  # rows of the batch, and reasons
@@ -40,13 +40,30 @@ def decode(raw: Raw, side: int) -> Decoded:
     else:
         images, good, bad = _from_lists(raw.cells, side)
     bad = [(row, raw.refused.get(row, why)) for row, why in bad]
-    nameless = [row for row in good if raw.ids[row] is None]
+    nameless = [(row, why) for row in good if (why := _why_no_id(raw.ids[row]))]
     if nameless:
-        kept = np.array([raw.ids[row] is not None for row in good])
-        images, good = images[kept], [row for row in good if raw.ids[row] is not None]
-        bad = sorted(bad + [(row, NO_ID) for row in nameless])
+        unusable = {row for row, _ in nameless}
+        kept = np.array([row not in unusable for row in good])
+        images, good = images[kept], [row for row in good if row not in unusable]
+        bad = sorted(bad + nameless)
     ids = [name for name in (raw.ids[row] for row in good) if name is not None]
     return Decoded(ids, np.array(good, np.int64) + raw.first, images, [(row + raw.first, why) for row, why in bad])
+
+
+def _why_no_id(name: str | None) -> str:
+    """Why a row can't be named in the output, or nothing: files may have names that are no UTF-8."""
+    if name is None:
+        return NO_ID
+    return "" if is_unicode(name) else BROKEN_ID
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a name can be written as UTF-8: lone surrogates stand for bytes that can't be read so."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _from_array(cells: NDArray[Any]) -> tuple[Images, list[int], Bad]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
 from semisynth.scoring.arrays import ArrayFile, ids_of
+from semisynth.scoring.decoding import is_unicode
 from semisynth.scoring.parquet import id_batches
 from semisynth.scoring.pieces import Columns, Piece
 
@@ -55,7 +56,8 @@ def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.objec
             for piece in own:
                 for first in range(0, piece.rows, IDS_AT_A_TIME):
                     count = min(IDS_AT_A_TIME, piece.rows - first)
-                    yield np.array(ids_of(file, piece, piece.start + first, count), object)
+                    ids = ids_of(file, piece, piece.start + first, count)
+                    yield np.array([name for name in ids if is_unicode(name)], object)  # others: quarantine
 
 
 def _compare(pieces: Sequence[Piece], columns: Columns, suspects: NDArray[np.uint64]) -> None:

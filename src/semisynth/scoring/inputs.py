@@ -168,10 +168,16 @@ def _kind_of(path: Path) -> Kind:
 
 
 def _picture_files(folder: Path) -> list[str]:
-    """All files below `folder`, sorted, but hidden ones: what is no image ends in quarantine, not in silence."""
+    """All files below `folder`, sorted, but hidden ones: what is no image ends in quarantine, not in silence.
+
+    Links to folders are followed, a folder that several lead to once. SemisynthError where one can't be listed.
+    """
     found: list[str] = []
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    entered = {os.path.realpath(folder)}
+    for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
+        shown = {os.path.realpath(Path(parent, name)): name for name in sorted(folders) if name[0] != "."}
+        folders[:] = [name for real, name in shown.items() if real not in entered]
+        entered.update(shown)
         found += [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
     tables = [name for name in found[:1] if Path(name).suffix.lower() in SUFFIXES]
     if tables:
@@ -179,6 +185,10 @@ def _picture_files(folder: Path) -> list[str]:
             f"{folder}: a folder of images expected, found {tables[0]}; name such files, or a pattern"
         )
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise SemisynthError(f"{error.filename}: expected a folder that can be read: {error.strerror}") from error
 
 
 def _unseen(names: list[str], seen: set[str]) -> list[str]:

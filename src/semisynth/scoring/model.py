@@ -25,6 +25,7 @@ from semisynth.training.precision import Precision, dtype_policy
 
 KIND = "detector"
 BATCH_SIZE = 500
+LEAST_SIDE, MOST_SIDE = 4, 256
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,12 @@ def load_detector(folder: Path) -> DetectorModel:
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
-    network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
+    if not LEAST_SIDE <= side <= MOST_SIDE:
+        raise SemisynthError(f"{folder}: side {LEAST_SIDE} to {MOST_SIDE} expected, received {side}")
+    try:
+        network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
+    except SemisynthError as error:
+        raise SemisynthError(f"{folder}: made by a recipe that this version does not know: {error}") from error
     load_weights(bundle.file("discriminator.npz"), network)
     kept = read_archive(bundle.file("references.npz"))
     try:
@@ -113,6 +119,8 @@ def load_detector(folder: Path) -> DetectorModel:
         references = References(kept["images"], kept["ids"])
     except KeyError as error:
         raise SemisynthError(f"{folder}: array {error} expected in the bundle, found none") from error
+    except ValueError as error:
+        raise SemisynthError(f"{folder}: {error}") from error
     return DetectorModel(recipe, network, side, tuple(map(str, names)), precision, suite, references)
 
 

@@ -160,5 +160,6 @@ def quarantined(piece: Piece, bad: Any) -> pa.Table:
 
 
 def place(piece: Piece, row: int) -> tuple[str, int]:
-    """File and row in it of the row at `row` of a piece."""
-    return (piece.names[row], 0) if piece.names else (piece.path, piece.start + row)
+    """File, what is no Unicode in its name escaped, and row in it of the row at `row` of a piece."""
+    name, at = (piece.names[row], 0) if piece.names else (piece.path, piece.start + row)
+    return name.encode(errors="backslashreplace").decode(), at

@@ -1,6 +1,7 @@
 """Images in, rows of the output out: one pass of the network, then products of matrices."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
@@ -27,10 +28,10 @@ class Scorer:
         self._names = model.suite.names if options.every_detector else (options.detector,)
         self._realness = model.suite.reads_realness([options.detector, *self._names])
         least = least_alpha(len(model.suite.calibration[options.detector]))
-        if options.alpha < least:
+        if not options.alpha >= least:  # true for NaN as well
             raise SemisynthError(
                 f"alpha {options.alpha:g} is too small for {len(model.suite.calibration[options.detector])} "
-                f"calibration images, expected {least:.2g} or more"
+                f"calibration images, expected {math.ceil(least * 1e6) / 1e6:g} or more"
             )
 
     @property

@@ -61,7 +61,9 @@ def _draw(trained: Sampler, believe: Probabilities, per_class: int, section: Syn
     """Images, labels and confidence; from stretched latents where a labeller tells what went wrong."""
     if trained.recipe.learns_labels and section.widest > 1:
         stretch = {"widest": section.widest, "confidence": section.wide_confidence}
-        return draw_wide(trained, believe, per_class=per_class, **stretch, seed=section.seed)
+        images, labels, belief = draw_wide(trained, believe, per_class=per_class, **stretch, seed=section.seed)
+        kept = belief >= section.confidence
+        return images[kept], labels[kept], belief[kept]
     return draw_labelled(
         trained,
         believe,

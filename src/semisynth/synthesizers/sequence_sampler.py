@@ -6,6 +6,7 @@ The class is the first token. Every later one is drawn given those before it.
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -80,15 +81,17 @@ class SequenceSampler(FamilySampler):
         """The images uint8 (n, side, side) of latents float32 (n, patches) and class indices int64 (n,)."""
         heat = self.temperature if temperature is None else temperature
         _check(heat)
-        step = tf.function(lstm.stepper(self.predictor))
         starts = range(0, max(len(labels), 1), batch_size)
         rows = [slice(start, start + batch_size) for start in starts]
-        tokens = [self._tokens(step, latents[part], labels[part], heat, batch_size) for part in rows]
+        tokens = [self._tokens(latents[part], labels[part], heat, batch_size) for part in rows]
         return self.codebook.images(np.concatenate(tokens))
+
+    @cached_property
+    def _step(self) -> Callable[..., list[tf.Tensor]]:
+        return tf.function(lstm.stepper(self.predictor))  # type: ignore[no-any-return]
 
     def _tokens(
         self,
-        step: Callable[..., list[tf.Tensor]],
         latents: NDArray[np.float32],
         labels: NDArray[np.int64],
         heat: float,
@@ -100,7 +103,7 @@ class SequenceSampler(FamilySampler):
         state = [tf.zeros((batch_size, self.size.units)) for _ in range(2 * self.size.depth)]
         drawn = np.empty((count, patches), np.int32)
         for position in range(patches):
-            logits, state = step([tf.constant(last[:, np.newaxis]), state])
+            logits, state = self._step([tf.constant(last[:, np.newaxis]), state])
             drawn[:, position] = _chosen(logits.numpy()[:count], latents[:, position], heat)
             last[:count] = drawn[:, position]
         return drawn

@@ -54,7 +54,7 @@ class VariationalSampler(FamilySampler):
     ) -> NDArray[np.uint8]:
         """The images uint8 (n, side, side) of latents float32 (n, latent) and class indices int64 (n,)."""
         network, given = self.generator, self._given(latents, labels)
-        return from_signed(over_rows(lambda rows: network(rows, training=False), given, batch_size))
+        return over_rows(lambda rows: network(rows, training=False), given, batch_size, finish=from_signed)
 
     def evidence_bound(
         self, images: NDArray[np.uint8], labels: NDArray[np.int64], *, seed: int = 0

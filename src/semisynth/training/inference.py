@@ -44,15 +44,22 @@ def batched_outputs(
 
 
 def over_rows(
-    call: Callable[[list[tf.Tensor]], tf.Tensor], inputs: Sequence[NDArray[Any]], batch_size: int = 500
-) -> NDArray[np.float32]:
-    """`call` over the rows of several arrays (n, ...), compiled once for `batch_size` rows: float32 (n, ...)."""
+    call: Callable[[list[tf.Tensor]], tf.Tensor],
+    inputs: Sequence[NDArray[Any]],
+    batch_size: int = 500,
+    finish: Callable[[NDArray[np.float32]], NDArray[Any]] = np.asarray,
+) -> NDArray[Any]:
+    """`call` over the rows of several arrays (n, ...), compiled once for `batch_size` rows: float32 (n, ...).
+
+    `finish` takes the result of some rows to that of the whole, such as pixels of a byte.
+    """
     compiled, parts = tf.function(call), []
     for start in range(0, max(len(inputs[0]), 1), batch_size):
         rows = [array[start : start + batch_size] for array in inputs]
         count = len(rows[0])
         padded = [np.pad(array, [(0, batch_size - count)] + [(0, 0)] * (array.ndim - 1)) for array in rows]
-        parts.append(np.asarray(compiled([tf.constant(array) for array in padded]), np.float32)[:count])
+        told = np.asarray(compiled([tf.constant(array) for array in padded]), np.float32)
+        parts.append(finish(told[:count]))
     return np.concatenate(parts)
 
 

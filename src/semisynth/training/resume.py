@@ -10,6 +10,7 @@ from typing import Any
 from semisynth.files import sha256_of
 
 ROOT = Path(".semisynth") / "resume"
+GONE = ".gone"
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
@@ -37,11 +38,15 @@ def resume_folder(stage: str, parameters: Mapping[str, Any], inputs: Sequence[Pa
     folder = root / stage / fingerprint(parameters, inputs)[:16]
     for other in folder.parent.glob("*"):
         if other != folder and other.is_dir():
-            shutil.rmtree(other)
+            forget(other)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def forget(folder: Path) -> None:
-    """Delete a resume folder: its stage has finished."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Delete a resume folder: its stage has finished. A kill meanwhile leaves no part under its name."""
+    gone = folder if folder.suffix == GONE else folder.with_suffix(GONE)
+    if gone != folder and folder.is_dir():
+        shutil.rmtree(gone, ignore_errors=True)
+        folder.replace(gone)
+    shutil.rmtree(gone, ignore_errors=True)
