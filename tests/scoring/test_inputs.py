@@ -195,21 +195,34 @@ def test_an_output_folder_among_the_inputs_is_refused(tmp_path, noise, encoded):
     assert survey([str(folder)], Columns(), 7, tmp_path / "out").rows == 1
 
 
-def test_lists_of_equal_pixels_are_counted_unpacked(tmp_path, write_parquet, monkeypatch):
-    path = write_parquet(tmp_path / "x.parquet", np.zeros((100, SIDE, SIDE), np.uint8), lists=True)
-    assert (tmp_path / "x.parquet").stat().st_size < SIDE**2 * 10
+def lists_of_equal_pixels(noise, encoded):
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(100 * SIDE**2, np.uint8)), SIDE**2)
+
+
+def one_repeated_picture(noise, encoded):
+    return pa.array([encoded(noise(0, 1)[0])] * 100)
+
+
+def small_pictures_then_large_ones(noise, encoded):
+    return pa.array([b"x"] * 80 + [encoded(image) for image in noise(0, 20)])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lists_of_equal_pixels, one_repeated_picture, small_pictures_then_large_ones],
+    ids=lambda one: one.__name__,
+)
+def test_rows_are_read_by_their_bytes_in_memory(make, tmp_path, noise, encoded, monkeypatch):
+    """Whatever the file says of their sizes: it packs what is equal, and knows means alone."""
+    column = "a.b"
+    pq.write_table(pa.table({column: make(noise, encoded)}), tmp_path / "x.parquet")
     monkeypatch.setattr("semisynth.scoring.parquet.READ_BYTES", 10 * SIDE**2)
-    read = [raw for _, raw in Reader(Columns(), SIDE, 500).read(survey([path], Columns(), 100).pieces) if raw]
-    assert {len(raw.ids) for raw in read} == {10}
-
-
-def test_a_column_with_a_dot_in_its_name_is_measured(tmp_path, noise, encoded, monkeypatch):
-    cells = [encoded(image) for image in noise(0, 20)]
-    pq.write_table(pa.table({"a.b": cells}), tmp_path / "x.parquet", use_dictionary=False)
-    monkeypatch.setattr("semisynth.scoring.parquet.READ_BYTES", 4 * len(cells[0]))
-    columns = Columns("a.b")
-    pieces = survey([str(tmp_path / "x.parquet")], columns, 100).pieces
-    assert max(len(raw.ids) for _, raw in Reader(columns, SIDE, 500).read(pieces) if raw) <= 4
+    monkeypatch.setattr("semisynth.scoring.parquet.FEW_ROWS", 2)
+    pieces = survey([str(tmp_path / "x.parquet")], Columns(column), 100).pieces
+    read = [raw for _, raw in Reader(Columns(column), SIDE, 500).read(pieces) if raw]
+    assert sum(len(raw.ids) for raw in read) == 100
+    assert max(raw.cells.nbytes for raw in read) <= 10 * SIDE**2
+    assert min(len(raw.ids) for raw in read[:-1]) > 4  # few at a time, but not one by one
 
 
 def npy(array, shape=None):

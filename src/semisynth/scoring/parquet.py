@@ -1,7 +1,6 @@
 """Parquet inputs: row groups are the unit of reading, and within them batches, so that memory stays flat."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +10,7 @@ from semisynth.errors import SemisynthError
 from semisynth.scoring.pieces import Columns, Piece, Raw, made_id
 
 READ_BYTES = 2**25  # of images in memory at a time
+FEW_ROWS = 25  # are read before their bytes are known: the file's own sizes count a repeated image once
 BUFFER_BYTES = 2**20
 DEFAULT_ID = "id"
 
@@ -48,9 +48,8 @@ def read_parquet(piece: Piece, columns: Columns, batch_size: int) -> Iterator[Ra
     wanted = [columns.image, *([columns.id or DEFAULT_ID] if piece.has_ids else [])]
     first = 0
     with open_parquet(piece.path) as file:
-        size = _bytes_per_row(file, piece, columns.image)
-        count = max(1, min(batch_size, READ_BYTES // size))
-        for batch in _batches(file, piece.path, wanted, count, list(piece.groups), piece.start):
+        few = _batches(file, piece.path, wanted, min(FEW_ROWS, batch_size), list(piece.groups), piece.start)
+        for batch in _joined(few, batch_size):
             cells = batch.column(batch.schema.get_field_index(columns.image))
             if piece.has_ids:
                 ids = pc.cast(batch.column(batch.schema.get_field_index(wanted[1])), pa.string()).to_pylist()
@@ -58,6 +57,20 @@ def read_parquet(piece: Piece, columns: Columns, batch_size: int) -> Iterator[Ra
                 ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
             yield Raw(first, ids, _unwrapped(cells))
             first += len(batch)
+
+
+def _joined(batches: Iterator[pa.RecordBatch], most_rows: int) -> Iterator[pa.RecordBatch]:
+    """Yield neighbours as one, as long as they have no more than `most_rows` and READ_BYTES."""
+    held: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if held and (rows + len(batch) > most_rows or size + batch.nbytes > READ_BYTES):
+            yield pa.concat_batches(held)
+            held, rows, size = [], 0, 0
+        held.append(batch)
+        rows, size = rows + len(batch), size + batch.nbytes
+    if held:
+        yield pa.concat_batches(held)
 
 
 def id_batches(path: str, columns: Columns) -> Iterator[pa.Array]:
@@ -100,20 +113,6 @@ def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
         raise SemisynthError(f"{path}: column `{name}` must hold strings or integers, received {kind}")
     return True
-
-
-def _bytes_per_row(file: pq.ParquetFile, piece: Piece, column: str) -> int:
-    """The largest mean of a row group, in memory: lists of equal pixels take next to nothing in the file."""
-    kind = file.schema_arrow.field(column).type
-    width = max(1, kind.value_type.bit_width // 8) if _is_list(kind) else 0
-    worst = 1
-    for number in piece.groups:
-        group = file.metadata.row_group(number)
-        chunks: list[Any] = [group.column(index) for index in range(group.num_columns)]
-        own = [c for c in chunks if c.path_in_schema == column or c.path_in_schema.startswith(f"{column}.")]
-        size = sum(max(chunk.total_uncompressed_size, chunk.num_values * width) for chunk in own)
-        worst = max(worst, size // max(1, group.num_rows))
-    return worst
 
 
 def _unwrapped(cells: pa.Array) -> pa.Array:
