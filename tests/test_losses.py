@@ -7,7 +7,6 @@ import tensorflow as tf
 from semisynth.losses import (
     between,
     class_loss,
-    class_realness,
     contrastive_loss,
     feature_matching_loss,
     gradient_penalty,
@@ -56,15 +55,6 @@ def test_every_example_may_have_its_own_target():
     received = realness_loss(tf.constant([0.5, 0.5, -2.0]), targets).numpy()
     expected = [realness_loss(tf.constant([logit]), t).numpy()[0] for logit, t in ((0.5, 1), (0.5, 0), (-2, 0.9))]
     assert received == pytest.approx(expected)
-
-
-def test_class_realness_is_that_of_one_more_class_with_logit_0():
-    logits = np.array([[0.0, 0.0, 0.0], [2.0, -1.0, 0.5], [-40.0, -40.0, -40.0]], np.float32)
-    more = np.concatenate([logits, np.zeros((3, 1), np.float32)], axis=1)
-    synthetic = tf.nn.softmax(more).numpy()[:, -1]
-    realness = class_realness(tf.constant(logits))
-    assert tf.sigmoid(realness).numpy() == pytest.approx(1 - synthetic, rel=1e-5)
-    assert float(realness[0]) == pytest.approx(math.log(3))
 
 
 def test_wasserstein_losses_by_hand():

@@ -21,15 +21,6 @@ def class_loss(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=tf.cast(logits, tf.float32))
 
 
-def class_realness(logits: tf.Tensor) -> tf.Tensor:
-    """Realness logits (b,) out of class logits (b, k): their log-sum-exp.
-
-    They are those of k + 1 classes whose last, "synthetic", has logit 0 (Salimans 2016, arXiv 1606.03498,
-    section 5).
-    """
-    return tf.reduce_logsumexp(tf.cast(logits, tf.float32), axis=1)
-
-
 def wasserstein_loss(scores: tf.Tensor, *, real: bool) -> tf.Tensor:
     """Minus the critic's scores (b,) of images to be held for `real`, plus those of others; unbounded.
 

@@ -42,7 +42,8 @@ def discriminator(
 
     `features` (b, 256) is what it reads, averaged over the places of the image. 1,040,385 parameters at side 28,
     of which 1,039,489 trainable, without `minibatch_discrimination`. The last convolution spans the whole of what
-    is left of the image; a dense layer is the same.
+    is left of the image; a dense layer is the same. A gradient penalty needs another normalisation than "batch",
+    by which every image would move every logit (Gulrajani 2017, arXiv 1704.00028, section 4).
     """
     images = keras.Input((side, side, 1))
     x = _described(images, normalisation, dtype)
@@ -50,21 +51,13 @@ def discriminator(
     return keras.Model(images, outputs, name=f"{RECIPE}_discriminator")
 
 
-def critic(side: int, dtype: Dtype = None, normalisation: Normalisation = "layer") -> keras.Model:
-    """`discriminator` for the gradient penalty: layer normalisation, or none, in place of batch normalisation.
-
-    The penalty holds the gradient of each image's own logit; batch normalisation would let every image move
-    every logit (Gulrajani 2017, arXiv 1704.00028, section 4). Raises ValueError on "batch".
-    """
-    if normalisation == "batch":
-        raise ValueError("expected a normalisation of `layer` or `none` for a critic, received `batch`")
-    return discriminator(side, dtype, normalisation)
-
-
 def classifier(
     side: int, classes: int, dtype: Dtype = None, normalisation: Normalisation = "layer"
 ) -> keras.Model:
-    """`discriminator` with logits `classes` (b, k), whose log-sum-exp is `realness` (`losses.class_realness`)."""
+    """`discriminator` with logits `classes` (b, k), whose log-sum-exp is `realness` (b,).
+
+    It is that of k + 1 classes whose last, "synthetic", has logit 0 (Salimans 2016, arXiv 1606.03498, section 5).
+    """
     images = keras.Input((side, side, 1))
     x = _described(images, normalisation, dtype)
     logits = layers.Dense(classes, dtype="float32")(_flat(x, dtype))
