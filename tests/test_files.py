@@ -76,6 +76,25 @@ def test_a_folder_is_never_half_deleted_under_its_name(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def test_a_folder_that_cannot_be_renamed_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, replace = tmp_path / "folder", Path.replace
+    target.mkdir()
+    (target / "kept").write_text("old")
+
+    def refuse(path: Path, to: Path) -> Path:
+        if to == target and (path / "fresh").exists():
+            raise OSError("no")
+        return replace(path, to)
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(OSError, match="no"), replacing_folder(target) as temporary:
+        (temporary / "fresh").write_text("new")
+    assert [path.name for path in target.iterdir()] == ["kept"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
 @pytest.mark.parametrize("error", [InterruptedWriteError, KeyboardInterrupt])
 def test_interrupted_folder_leaves_the_old_one_and_nothing_else(
     tmp_path: Path, error: type[BaseException]

@@ -39,7 +39,11 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         if target.exists():  # set aside, not deleted in its place: that takes time, and a kill would leave a part
             aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
             target.replace(aside)
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except BaseException:
+                aside.replace(target)
+                raise
             shutil.rmtree(aside, ignore_errors=True)
         else:
             temporary.replace(target)
