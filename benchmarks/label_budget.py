@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from machine import ROOT, Run, cores, git, known_rows, measured, processor
-from ruamel.yaml import YAML
+from machine import Run, clone_head, cores, git, known_rows, measured, processor
 
 from semisynth.files import write_csv, write_text
 from semisynth.reporting.canvas import INK, NORMAL, colour, legend_beside, new_figure, save_png, tidy
@@ -49,12 +48,7 @@ def main() -> None:
 def run_one(dataset: str, labelled: int, draw: int) -> None:
     with tempfile.TemporaryDirectory(prefix="label-budget-") as temporary:
         clone = Path(temporary) / "clone"
-        git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-        yaml = YAML(typ="safe", pure=True)  # builds plain values alone
-        params = yaml.load(clone / "params.yaml")
-        params["download"]["dataset"] = dataset
-        params["split"] |= {"labelled": labelled, "seed": draw}
-        yaml.dump(params, clone / "params.yaml")
+        clone_head(clone, {"download": {"dataset": dataset}, "split": {"labelled": labelled, "seed": draw}})
         add_rows(clone, draw, measured(("dvc", "repro", "compare"), clone))
 
 

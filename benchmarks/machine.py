@@ -6,11 +6,12 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS_BETWEEN_SAMPLES = 0.5
@@ -25,6 +26,17 @@ class Run(NamedTuple):
 
 def git(*arguments: str, folder: Path) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def clone_head(clone: Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Clone HEAD, with other values in sections of its params.yaml; return all parameters."""
+    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
+    yaml = YAML(typ="safe", pure=True)  # builds plain values alone
+    params: dict[str, Any] = yaml.load(clone / "params.yaml")
+    for section, values in changes.items():
+        params[section] |= values
+    yaml.dump(params, clone / "params.yaml")
+    return params
 
 
 def measured(command: Sequence[str], folder: Path) -> Run:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import ROOT, cores, git, known_rows, measured, processor
+from machine import clone_head, cores, git, known_rows, measured, processor
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -66,8 +66,7 @@ class Bench:
 
     def __init__(self, clone: Path, dataset: str, labelled: int) -> None:
         self.clone, self.dataset, self.labelled = clone, dataset, labelled
-        git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-        self.shipped = YAML(typ="safe", pure=True).load(clone / "params.yaml")
+        self.shipped = clone_head(clone, {})
         self.write_params({}, {})
         measured(("dvc", "repro", "train_baseline"), clone)
 

@@ -13,11 +13,9 @@ import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from machine import ROOT, cores, git, known_rows, measured, processor
-from ruamel.yaml import YAML
+from machine import clone_head, cores, git, known_rows, measured, processor
 
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.data.splitting import split_indices
@@ -42,19 +40,9 @@ COLUMNS = ["labelled", "draw", "widest", *METRICS, "commit"]
 PER_CLASS, STEPS, BATCH_SIZE, SEED = 1000, 1000, 128, 0
 
 
-def trained(clone: Path, draw: int) -> dict[str, Any]:
-    """Train the default recipe on another draw of labels; return the parameters."""
-    git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
-    yaml = YAML(typ="safe", pure=True)
-    params: dict[str, Any] = yaml.load(clone / "params.yaml")
-    params["split"]["seed"] = draw
-    yaml.dump(params, clone / "params.yaml")
-    measured(("dvc", "repro", "train_synthesizer"), clone)
-    return params
-
-
 def measure(clone: Path, draw: int, every_widest: Sequence[float]) -> None:
-    params = trained(clone, draw)
+    params = clone_head(clone, {"split": {"seed": draw}})
+    measured(("dvc", "repro", "train_synthesizer"), clone)
     split, train = params["split"], load_images(clone / "data" / "raw" / "train.npz")
     if train.dataset != params["download"]["dataset"]:
         sys.exit(f"error: no mirror gave {params['download']['dataset']}; no report was written")
