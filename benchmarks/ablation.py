@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from machine import ROOT, cores, git, known_rows, processor
+from machine import ROOT, commit_of, cores, known_rows, processor
 
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.data.splitting import split_indices
@@ -99,7 +99,7 @@ def measure(train: ImageSet, labelled: int, draw: int, part: str, steps: int) ->
         "sure": f"{sure.mean():.5f}",
         "right_among_sure": f"{right[sure].mean():.5f}",
         "seconds": f"{time.monotonic() - start:.0f}",
-        "commit": git("rev-parse", "HEAD", folder=ROOT)[:12],
+        "commit": commit_of(),
     }
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pandas as pd
-from machine import ROOT, cores, git, known_rows, processor
+from machine import ROOT, commit_of, cores, known_rows, processor
 from numpy.typing import NDArray
 
 from semisynth.anomaly.metrics import auroc, average_precision, ranking_by_kind
@@ -207,7 +207,7 @@ def write_page(recipe: str, budget: Budget) -> None:
     names = list(dict.fromkeys(rows["detector"]))
     series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
     save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)
-    head = git("rev-parse", "HEAD", folder=ROOT)[:12]
+    head = commit_of()
     parts.append(f"![Mean AUROC by detector]({FIGURE.name})\n")
     parts.append(
         f"Recipe {recipe}, {budget.steps} updates, and {budget.labeller_steps} of its labeller. {processor()}, "

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import label_budget
 import psutil
-from machine import ROOT, Run, cores, git, measured, processor
+from machine import ROOT, Run, commit_of, cores, git, measured, processor
 from ruamel.yaml import YAML
 
 from semisynth.files import replacing_folder, write_text
@@ -72,7 +72,7 @@ def circumstances(clone: Path) -> dict[str, str]:
         "software": ", ".join(
             [f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)]
         ),
-        "commit": git("rev-parse", "HEAD", folder=clone)[:12],
+        "commit": commit_of(clone),
         "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "mirror": "given by SEMISYNTH_MIRROR" if os.environ.get("SEMISYNTH_MIRROR") else "public",
         "seeds": ", ".join(f"{section} {keys['seed']}" for section, keys in params.items() if "seed" in keys),

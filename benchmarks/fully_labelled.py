@@ -17,7 +17,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from machine import ROOT, cores, git, processor
+from machine import commit_of, cores, processor
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.classifiers.cnn import CnnClassifier, CnnSettings
@@ -113,7 +113,7 @@ def speeds(raw: Path) -> tuple[list[float], list[float]]:
 def page(rows: Sequence[Sequence[str]], plain: list[float], ours: list[float], choices: str) -> str:
     """Write the committed report."""
     precision = resolve_precision("auto")
-    head = git("rev-parse", "HEAD", folder=ROOT)[:12]
+    head = commit_of()
     table = markdown_table(["training images", "draw", "test accuracy %", "test errors", "minutes"], rows, "lrrrr")
     return f"""# The book's network, 50,000 labelled images
 

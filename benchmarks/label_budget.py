@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from machine import Run, clone_head, cores, git, known_rows, measured, processor
+from machine import Run, clone_head, commit_of, cores, known_rows, measured, processor
 
 from semisynth.files import write_csv, write_text
 from semisynth.reporting.canvas import INK, NORMAL, colour, legend_beside, new_figure, save_png, tidy
@@ -64,7 +64,7 @@ def add_rows(clone: Path, draw: int, run: Run) -> None:
         "draw": str(draw),
         "seconds": f"{run.seconds:.0f}",
         "peak_mib": f"{run.peak / 2**20:.0f}",
-        "commit": git("rev-parse", "HEAD", folder=clone)[:12],
+        "commit": commit_of(clone),
     }
     fresh = [{name: row[name] for name in COLUMNS if name in row} | shared for row in found]
     write_csv(ROWS, COLUMNS, [row for row in known_rows(ROWS) if key(row) != key(fresh[0])] + fresh)

@@ -3,15 +3,16 @@
 import csv
 import os
 import platform
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 SECONDS_BETWEEN_SAMPLES = 0.5
@@ -24,15 +25,29 @@ class Run(NamedTuple):
     peak: int
 
 
+class Failed(SystemExit):
+    """A command ended with a `status` other than 0: ends this program too, unless somebody catches it."""
+
+    def __init__(self, command: Sequence[str], status: int) -> None:
+        super().__init__(f"error: `{' '.join(command)}` ended with status {status}; no report was written")
+        self.status = status
+
+
 def git(*arguments: str, folder: Path) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def clone_head(clone: Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Clone HEAD, with other values in sections of its params.yaml; return all parameters."""
+    """Clone HEAD, with other values in sections of its params.yaml; return all parameters.
+
+    No mirror and no network ends a run in the clone: other images would be measured in the data set's name.
+    """
+    from ruamel.yaml import YAML  # here, since pyod's environment has none
+
     git("clone", "--quiet", str(ROOT), str(clone), folder=ROOT)
     yaml = YAML(typ="safe", pure=True)  # builds plain values alone
     params: dict[str, Any] = yaml.load(clone / "params.yaml")
+    params["download"]["fallback"] = None
     for section, values in changes.items():
         params[section] |= values
     yaml.dump(params, clone / "params.yaml")
@@ -40,17 +55,32 @@ def clone_head(clone: Path, changes: Mapping[str, Mapping[str, Any]]) -> dict[st
 
 
 def measured(command: Sequence[str], folder: Path) -> Run:
-    """Run `command` in `folder`, with this interpreter's tools and the folder's own sources; exit if it fails."""
+    """Run `command` in `folder`, with this interpreter's tools and the folder's own sources; Failed if it fails.
+
+    The command ends with this process, unless that is killed by SIGKILL.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     tools = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": tools, "PYTHONPATH": str(folder / "src")}
     start, peak = time.monotonic(), 0
     process = psutil.Popen(command, cwd=folder, env=environment)
-    while process.poll() is None:
-        peak = max(peak, resident(process))
-        time.sleep(SECONDS_BETWEEN_SAMPLES)
+    try:
+        while process.poll() is None:
+            peak = max(peak, resident(process))
+            time.sleep(SECONDS_BETWEEN_SAMPLES)
+    finally:
+        end(process)
     if process.returncode:
-        sys.exit(f"error: `{' '.join(command)}` ended with status {process.returncode}; no report was written")
+        raise Failed(command, process.returncode)
     return Run(time.monotonic() - start, peak)
+
+
+def end(process: psutil.Process) -> None:
+    """End a process and all its children, where they still run."""
+    with suppress(psutil.NoSuchProcess):
+        for one in (*process.children(recursive=True), process):
+            with suppress(psutil.NoSuchProcess):
+                one.terminate()
 
 
 def resident(process: psutil.Process) -> int:
@@ -70,6 +100,11 @@ def known_rows(path: Path) -> list[dict[str, str]]:
         return []
     with path.open(newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
+
+
+def commit_of(folder: Path = ROOT) -> str:
+    """The commit that is checked out in `folder`, twelve digits."""
+    return git("rev-parse", "HEAD", folder=folder)[:12]
 
 
 def processor() -> str:

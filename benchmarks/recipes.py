@@ -1,11 +1,11 @@
-"""Every recipe for an equal time, and what its images are worth.
+"""Every recipe for about the same time, and what its images are worth.
 
-    python benchmarks/recipes.py --minutes 6 --seeds 0
+    python benchmarks/recipes.py --minutes 4 --seeds 0
 
 Trains each recipe (or those of --recipes) that benchmarks/recipes.csv lacks in a clone of HEAD, with as many
-updates as fit into the time on this machine, for `semi_acgan` at most its own; measures its images by `dvc repro
-evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and .png from all rows. Safe to kill.
-SEMISYNTH_MIRROR is taken from the environment.
+updates as should fit into the time by a trial on this machine, for `semi_acgan` at most its own; measures its
+images by `dvc repro evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and .png from all rows.
+Safe to kill. SEMISYNTH_MIRROR is taken from the environment.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from machine import clone_head, cores, git, known_rows, measured, processor
+from machine import Failed, clone_head, commit_of, cores, known_rows, measured, processor
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -32,7 +32,7 @@ from semisynth.synthesizers.sampler import FAMILIES
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, FIGURE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes.png", HERE / "recipes"
-RUN = ["dataset", "labelled", "recipe", "seed"]
+RUN = ["dataset", "labelled", "recipe", "seed", "minutes"]
 METRICS = {
     "frechet_distance": "Fréchet",
     "frechet_floor": "real",
@@ -47,15 +47,19 @@ METRICS = {
     "mode_entropy": "mode entropy",
     "memorisation_auroc": "memorisation",
 }
-COLUMNS = [*RUN, "minutes", "steps", "seconds", "labels_from", *METRICS, "commit"]
-SHOWN_PER_CLASS = 2
+COLUMNS = [*RUN, "steps", "seconds", "labels_from", *METRICS, "commit"]
+SHOWN_PER_CLASS, PER_CLASS, INSTRUMENT_STEPS = 2, 1000, 1000
 SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 4.0  # updates, and seconds, of trials that tell a pace
 STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
-NOTE = """\
-Seconds are those of the stage `train_synthesizer`, with its start and its pictures. Fréchet and kernel distance:
-lower is better; `real` beside a figure is what as many real images reach. Density may exceed 1, mode entropy is at
-most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer than held-out ones.
-Images are drawn from latents as they were trained, not stretched: see stretching.md.
+NOTE = f"""\
+Updates were fixed beforehand, by the pace of a trial; seconds are what the stage `train_synthesizer` then took,
+with its start and its pictures, beside other work at times. No recipe is trained to its end in this time, and
+some show no digits yet. Fréchet and kernel distance: lower is better; `real` beside a figure is what as many real
+images reach. Density may exceed 1, mode entropy is at most ln 10 = 2.303 on ten classes, memorisation is .5 where
+training images are no nearer than held-out ones.
+Images are drawn from latents as they were trained, not stretched (see stretching.md), and none is left out for
+what the baseline classifier doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
+GAN-train makes {INSTRUMENT_STEPS} updates.
 `asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier saw.
 A recipe without figures drew no image of some class.
 """
@@ -75,8 +79,8 @@ class Bench:
         params = json.loads(json.dumps(self.shipped))
         params["download"]["dataset"] = self.dataset
         params["split"]["labelled"] = self.labelled
-        params["synthesize"] |= {"per_class": 1000, "given_confidence": 0.0, "widest": 1.0}  # images as they come
-        params["evaluate_synthetic"]["max_steps"] = 1000
+        params["synthesize"] |= {"per_class": PER_CLASS, "given_confidence": 0.0, "widest": 1.0}  # as they come
+        params["evaluate_synthetic"]["max_steps"] = INSTRUMENT_STEPS
         params["train_synthesizer"] |= section
         params["train_synthesizer"]["labeller"] |= labeller
         YAML(typ="safe", pure=True).dump(params, self.clone / "params.yaml")
@@ -132,14 +136,16 @@ class Bench:
             "seconds": f"{float(seconds):.0f}",
             "labels_from": "asked" if draws_classes else "baseline",
             **{name: f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS},
-            "commit": git("rev-parse", "HEAD", folder=self.clone)[:12],
+            "commit": commit_of(self.clone),
         }
 
     def evaluate(self, recipe: str, seed: int) -> dict[str, float]:
         """The metrics of the images, some of which are kept; none where some class has no image at all."""
         try:
             measured(("dvc", "repro", "synthesize"), self.clone)
-        except SystemExit as end:
+        except Failed as end:
+            if end.status != 1:  # not the stage's own error
+                raise
             print(f"{recipe}, seed {seed}: not measured. {end}", flush=True)
             return {}
         measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
@@ -168,9 +174,9 @@ def key(row: dict[str, Any]) -> tuple[str, ...]:
 
 def write_page() -> None:
     rows = pd.read_csv(ROWS, dtype={"commit": str})
-    parts = ["# Every recipe for an equal time\n", f"![Images of every recipe]({FIGURE.name})\n"]
-    for (dataset, labelled), group in rows.groupby(["dataset", "labelled"]):
-        parts.append(f"## {dataset}, {labelled} labels\n")
+    parts = ["# Recipes trained for about the same time\n", f"![Images of each]({FIGURE.name})\n"]
+    for (dataset, labelled, minutes), group in rows.groupby(["dataset", "labelled", "minutes"]):
+        parts.append(f"## {dataset}, {labelled} labels, about {minutes:g} minutes\n")
         columns = ("recipe", "seed", "labels", "updates", "s", *METRICS.values())
         parts.append(markdown_table(columns, list(lines(group)), "lrl" + "r" * (len(columns) - 3)))
     commits = ", ".join(rows["commit"].unique())
@@ -203,7 +209,7 @@ def draw_sheet(rows: pd.DataFrame) -> None:
         FIGURE,
         np.concatenate(strips),
         strips[0].shape[0],
-        title="Images of every recipe, two of each class",
+        title="Two images of each class, after a few minutes of training",
         row_labels=list(first["recipe"]),
     )
 
@@ -213,7 +219,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipes", nargs="*", default=names, choices=names, help="which; none draws the page")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="of the training")
-    parser.add_argument("--minutes", type=float, default=6, help="of training")
+    parser.add_argument("--minutes", type=float, default=4, help="of training, about")
     parser.add_argument("--labelled", type=int, default=1000, help="value of split.labelled")
     parser.add_argument("--dataset", default="mnist")
     given = parser.parse_args()
@@ -222,7 +228,7 @@ def main() -> None:
         (recipe, seed)
         for seed in given.seeds
         for recipe in given.recipes
-        if (given.dataset, str(given.labelled), recipe, str(seed)) not in done
+        if (given.dataset, str(given.labelled), recipe, str(seed), f"{given.minutes:g}") not in done
     ]
     if todo:
         with tempfile.TemporaryDirectory(prefix="recipes-") as temporary:

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from machine import ROOT, cores, git, known_rows, measured, processor
+from machine import ROOT, commit_of, cores, known_rows, measured, processor
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import load_images
@@ -157,7 +157,7 @@ def write_page() -> None:
         for row in rows[(rows["contender"] == name) & (rows["images"] == size)].itertuples()
     ]
     columns = ("contender", "images", "images/s", "peak MiB", "ours is")
-    head = git("rev-parse", "HEAD", folder=ROOT)[:12]
+    head = commit_of()
     parts = [
         "# The scoring job: images per second and peak memory\n",
         markdown_table(columns, lines, "lrrrr"),

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from machine import ROOT, cores, git, known_rows, processor
+from machine import commit_of, cores, known_rows, processor
 from numpy.typing import NDArray
 
 from semisynth.files import write_csv, write_text
@@ -403,7 +403,7 @@ def write_page(options: argparse.Namespace) -> None:
 {markdown_table(heads, lines, "lrllrrrrr")}
 {text}
 Peak: {peaks(speeds)}. {processor()}, {cores()} cores; Python {platform.python_version()};
-commit {git("rev-parse", "HEAD", folder=ROOT)[:12]}; `python benchmarks/training_speed.py {choices}`
+commit {commit_of()}; `python benchmarks/training_speed.py {choices}`
 """,
     )
 

@@ -139,10 +139,12 @@ def test_csv_with_an_unknown_column_is_not_written(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_process_left_goes_with_the_next_attempt(tmp_path: Path) -> None:
-    (tmp_path / ".folder.abc.part").mkdir()
-    (tmp_path / ".file.txt.abc.part").write_text("half")
-    (tmp_path / ".other.txt.abc.part").write_text("of another target")
+    (tmp_path / ".folder.abcdefgh.part").mkdir()
+    (tmp_path / ".file.txt.abcdefgh.part").write_text("half")
+    others = [".folder.txt.abcdefgh.part", ".other.txt.abcdefgh.part"]
+    for name in others:
+        (tmp_path / name).write_text("of another target")
     write_text(tmp_path / "file.txt", "whole")
     with replacing_folder(tmp_path / "folder"):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.txt.abc.part", "file.txt", "folder"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [*others, "file.txt", "folder"]

@@ -124,6 +124,7 @@ def test_missing_section(tmp_path: Path) -> None:
         ("train_synthesizer", "epochs", -1, "greater than 0"),
         ("augment", "arms", [], "at least 1 item"),
         ("augment", "arms", ["all", "all"], "each name expected once, received ['all', 'all']"),
+        ("score_anomalies", "per_kind", 1, "greater than or equal to 2"),
         ("score_anomalies", "kinds", ["noise", "letter", "noise"], "each name expected once"),
         ("compare", "confidence_level", 95, "less than 1"),
     ],
@@ -161,12 +162,25 @@ def test_every_wrong_key_is_told_at_once(tmp_path: Path) -> None:
         assert part in str(failure.value)
 
 
+@pytest.mark.parametrize("value", ["auto", 0, -1.0, True, None, math.inf])
+def test_gamma_is_a_number_or_a_word(tmp_path: Path, value: object) -> None:
+    tree = shipped()
+    tree["train_baseline"]["svm"]["gamma"] = value
+    with pytest.raises(
+        SemisynthError, match=r"`train_baseline\.svm\.gamma`: expected a number above 0 or `scale`,"
+    ):
+        load(tmp_path, tree)
+    tree["train_baseline"]["svm"]["gamma"] = 2
+    assert load(tmp_path, tree).train_baseline.svm.gamma == 2
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("split: [1, 2", "not valid YAML"),
         ("split: {}\nsplit: {}", "not valid YAML"),
         ("a: &x [*x, *y]", "not valid YAML"),
+        ("a: 2020-13-45", "not valid YAML: month must be"),
         ("", "`the file`: .* received None"),
         ("just text", "`the file`: .* received 'just text'"),
         ("- 1", "`the file`: "),

@@ -51,14 +51,26 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+RANDOM = "?" * 8  # what `tempfile` puts between prefix and suffix
+
+
 def _clear_stale(target: Path) -> None:
     """Make the parent folder, and delete what a killed process left of an earlier attempt at `target`."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.{RANDOM}.part"):
         if stale.is_dir():
             shutil.rmtree(stale, ignore_errors=True)
         else:
             stale.unlink(missing_ok=True)
+
+
+def is_unicode(name: str) -> bool:
+    """Whether a name can be written as UTF-8: lone surrogates stand for bytes that can't be read so."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def sha256_of(path: Path) -> str:

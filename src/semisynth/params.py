@@ -1,11 +1,21 @@
 """`params.yaml` to validated, frozen sections: one section a stage, unknown keys forbidden, types strict."""
 
+import math
 import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainValidator,
+    Tag,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -80,16 +90,24 @@ class Lightgbm(Section):
 
     num_iterations: Positive
     learning_rate: PositiveFloat
-    num_leaves: Annotated[int, Field(ge=2)]
+    num_leaves: Annotated[int, Field(ge=2, le=131072)]
     min_data_in_leaf: Positive
     feature_fraction: Annotated[float, Field(gt=0, le=1)]
+
+
+def _gamma(value: object) -> float | str:
+    if value == "scale":
+        return "scale"
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise PydanticCustomError("gamma", "expected a number above 0 or `scale`")
+    return value
 
 
 class Svm(Section):
     """A support vector machine with radial basis functions; names as in scikit-learn."""
 
     C: PositiveFloat
-    gamma: PositiveFloat | Literal["scale"]
+    gamma: Annotated[float | str, PlainValidator(_gamma)]
     max_images: Positive = Field(description="that it learns from: its time grows with their square")
 
 
@@ -264,7 +282,7 @@ class ScoreAnomalies(Section):
     """The planted anomalies, and the job that scores them."""
 
     kinds: Annotated[list[AnomalyKind], Field(min_length=1), ONCE]
-    per_kind: Positive
+    per_kind: Annotated[int, Field(ge=2)]
     normal: Positive = Field(description="test images at most, among which the anomalies hide")
     alpha: Fraction = Field(description="false-alarm rate: share of normal images that may be called anomalies")
     seed: Seed
@@ -307,7 +325,7 @@ def load_params(path: Path) -> Params:
         raise SemisynthError(f"{path}: expected UTF-8 text ({error})") from error
     try:
         tree = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError) as error:  # a date that there is not is a ValueError
         raise SemisynthError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     return validated(Params, tree, str(path))
 

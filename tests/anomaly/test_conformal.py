@@ -47,5 +47,13 @@ def test_a_scale_rises_without_end_on_both_sides(scores):
 
 
 def test_one_sure_member_suffices_for_fisher():
-    assert fisher(np.array([[0.0, 6.0], [0.0, 0.0]]))[1] > fisher(np.array([[2.0], [2.0]]))[0]
-    assert fisher(np.zeros((3, 1))) == pytest.approx([np.log(2)])
+    even = np.ones(2)
+    assert fisher(np.array([[0.0, 6.0], [0.0, 0.0]]), even)[1] > fisher(np.array([[2.0], [2.0]]), even)[0]
+    assert fisher(np.zeros((3, 1)), np.array([1.0, 2.0, 5.0])) == pytest.approx([np.log(2)])
+
+
+def test_fisher_weighs_members():
+    scores = np.array([[3.0, 0.0], [0.0, 3.0]])
+    first, second = fisher(scores, np.array([3.0, 1.0]))
+    assert first == pytest.approx((3 * -np.log(norm.sf(3)) + np.log(2)) / 4)
+    assert first > second

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDetector
+from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDetector, PixelNeighboursDetector
 from semisynth.anomaly.judged import Judged
 
 
@@ -53,6 +53,17 @@ def test_the_fifth_nearest_of_all_references_counts():
     lengths = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, normal)]
     distances = np.linalg.norm(lengths[0][:, None] - lengths[1], axis=2)  # (40, 300)
     np.testing.assert_allclose(scores, np.sort(distances, axis=1)[:, 4], rtol=1e-5)
+
+
+def test_pixels_count_in_squares_of_four_by_direction():
+    images = np.zeros((3, 5, 5), np.uint8)  # the odd row and column are left out
+    images[0, :2, :2], images[1, 2:4, 2:4], images[2, 0, 0] = 200, 40, 80
+    pixels = Judged(images, None, np.zeros((3, 1), np.float32))
+    detector = PixelNeighboursDetector(neighbours=1).fit(pixels.take(np.array([0, 1])))
+    fresh = np.zeros((2, 5, 5), np.uint8)
+    fresh[0, 1, 1], fresh[0, 4, 4], fresh[1, :2, 2:4] = 9, 255, 255
+    scores = detector.score_samples(Judged(fresh, None, np.zeros((2, 1), np.float32)))
+    assert scores == pytest.approx([0, np.sqrt(2)], abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", [MahalanobisDetector, NearestNeighboursDetector])

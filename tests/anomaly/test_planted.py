@@ -164,6 +164,16 @@ def test_codes_name_the_kind():
     assert (planted.images[planted.kind == 0] == 0).mean() > 0.3
 
 
+def test_one_class_among_few_sources_is_blended_with_others():
+    images, labels = make_set(count=400)
+    labels = np.where(np.arange(400) < 8, 1, 0)  # most draws of sources have one class alone
+    for seed in range(10):
+        planted = plant(("blended",), images, labels, per_kind=2, normal=10, seed=seed)
+        assert (planted.kind == 0).sum() == 2
+    with pytest.raises(ValueError, match=r"at least 2 classes to blend, received labels \[0\]"):
+        plant(("blended",), images, np.zeros_like(labels), per_kind=2, normal=10, seed=0)
+
+
 def test_few_images_give_few_anomalies_and_leave_half_of_the_images_normal():
     images, labels = make_set(count=60)
     planted = plant(KINDS, images, labels, per_kind=200, normal=2000, seed=0)

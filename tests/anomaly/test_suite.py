@@ -49,7 +49,7 @@ def test_realness_is_read_where_a_suite_says_so(suite, normal, name):
 
 
 def test_an_ensemble_reads_what_its_members_read(normal):
-    suite = fit_suite(normal(0), normal(1), normal(2), references=50, members=["discriminator", "pca"])
+    suite = fit_suite(normal(0), normal(1), normal(2), references=50, members={"discriminator": 1.0, "pca": 2.0})
     assert suite.reads_realness([ENSEMBLE])
     with pytest.raises(SemisynthError, match="did you mean `pca`"):
         suite.reads_realness(["pcb"])
@@ -109,17 +109,25 @@ def test_without_a_discriminator_the_detectors_of_pixels_and_features_remain(nor
 
 def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
     ran = []
+    plains = {name: kind.score_samples for name, kind in DETECTORS.items()}  # of all, before any is replaced
     for name, kind in DETECTORS.items():
-        plain = kind.score_samples
+        plain = plains[name]
         spy = lambda self, judged, plain=plain, name=name: ran.append(name) or plain(self, judged)  # noqa: E731
         monkeypatch.setattr(kind, "score_samples", spy)
     suite.scores(normal(1, 5), ["pca", ENSEMBLE])
-    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "reconstruction"]
+    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "pixels_knn"]
 
 
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
     with pytest.raises(SemisynthError, match="no detector `ensembel`; did you mean `ensemble`"):
         suite.scores(normal(1, 5), ["ensembel"])
+
+
+@pytest.mark.parametrize("weight", [0.0, np.nan, np.inf, [1.0]])
+def test_weights_that_are_no_number_above_0_are_refused(suite, weight):
+    arrays = suite.arrays() | {"scale.features_knn.weight": np.array(weight)}
+    with pytest.raises(ValueError, match=r"scale\.features_knn\.weight.*one number above 0 expected"):
+        from_arrays(arrays)
 
 
 def test_calibration_scores_out_of_order_are_refused(suite):

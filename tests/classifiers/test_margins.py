@@ -3,7 +3,7 @@ import pytest
 from sklearn.svm import SVC
 
 from semisynth.classifiers.base import softmax
-from semisynth.classifiers.margins import fitted_temperature, lost_margins, pairwise_decisions
+from semisynth.classifiers.margins import class_scores, fitted_temperature, lost_margins, pairwise_decisions
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def test_decisions_are_those_of_scikit_learn(classes, rows):
     pixels, labels = (part[rows[1] < classes] for part in rows)
     model = SVC(C=5.0, gamma=0.02, decision_function_shape="ovo").fit(pixels[:150], labels[:150])
     expected = model.decision_function(pixels)
-    decisions = pairwise_decisions(model, pixels)
+    decisions = np.concatenate(list(pairwise_decisions(model, pixels)))
     np.testing.assert_allclose(decisions[:, *np.triu_indices(classes, 1)], expected, atol=1e-4)
     np.testing.assert_array_equal(decisions, -decisions.transpose(0, 2, 1))
 
@@ -24,7 +24,7 @@ def test_decisions_are_those_of_scikit_learn(classes, rows):
 def test_decisions_of_two_classes(rows):
     pixels, labels = (part[rows[1] < 2] for part in rows)
     model = SVC(gamma=0.02).fit(pixels[:50], labels[:50])
-    decisions = pairwise_decisions(model, pixels)
+    decisions = np.concatenate(list(pairwise_decisions(model, pixels)))
     np.testing.assert_allclose(decisions[:, 1, 0], model.decision_function(pixels), atol=1e-4)
     np.testing.assert_array_equal(lost_margins(decisions).argmax(axis=1), model.predict(pixels))
 
@@ -37,8 +37,18 @@ def test_lost_margins_by_hand():
 def test_the_ranking_is_that_of_the_votes_nearly_always(rows):
     pixels, labels = rows
     model = SVC(C=5.0, gamma=0.02).fit(pixels[:150], labels[:150])
-    winners = lost_margins(pairwise_decisions(model, pixels)).argmax(axis=1)
+    winners = class_scores(model, pixels).argmax(axis=1)
     assert (winners == model.predict(pixels)).mean() > 0.95
+
+
+def test_scores_come_in_blocks_and_are_those_of_the_whole(rows, monkeypatch):
+    pixels, labels = rows
+    model = SVC(C=5.0, gamma=0.02).fit(pixels[:150], labels[:150])
+    whole = class_scores(model, pixels)
+    monkeypatch.setattr("semisynth.classifiers.margins._CHUNK", 7)
+    assert {len(block) for block in pairwise_decisions(model, pixels)} <= {7, len(pixels) % 7}
+    np.testing.assert_allclose(class_scores(model, pixels), whole, atol=1e-4)
+    assert class_scores(model, pixels[:0]).shape == (0, whole.shape[1])
 
 
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])

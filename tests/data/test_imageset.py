@@ -129,6 +129,7 @@ def test_names_may_be_missing(tmp_path: Path) -> None:
         ({"labels": np.array([0, 1, 2, 0, 1, 10**9])}, "`labels` must lie below 65536, received 1000000000"),
         ({"labels": np.array([0, 1, 2, 0, 1, None])}, "holds pickled objects"),
         ({"class_names": np.array(["a", None])}, "holds pickled objects"),
+        ({"class_names": np.array([b"a", b"b", b"c"])}, r"`class_names` must be strings, received \|S1"),
         ({"pool": np.array([1, 2])}, r"`pool` must be one integer, received int64 of shape \(2,\)"),
         ({"pool": np.array("many")}, "`pool` must be one integer, received <U4"),
     ],

@@ -1,4 +1,7 @@
+import os
 import pickle
+import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,23 @@ def test_colours_become_grey_levels(animals: Path) -> None:
     assert load_own(animals)[0].images[0, 0, 0] == 76  # 0.299 of 255, as in ITU-R 601
 
 
+def test_an_alpha_channel_may_be_opaque(animals: Path) -> None:
+    Image.new("RGBA", (16, 16), (255, 0, 0, 255)).save(animals / "cat" / "0.png")
+    assert load_own(animals)[0].images[0, 0, 0] == 76
+    see_through = Image.new("RGBA", (16, 16), (255, 0, 0, 255))
+    see_through.putpixel((3, 4), (0, 0, 0, 254))
+    see_through.save(animals / "dog" / "1.png")
+    with pytest.raises(SemisynthError, match=r"dog/1\.png: expected an opaque image, received one with transp"):
+        load_own(animals)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="there file names are Unicode")
+def test_a_class_name_that_is_no_unicode_is_refused(animals: Path) -> None:
+    os.rename(os.fsencode(animals / "dog"), os.fsencode(animals) + b"/dog\xe9")  # noqa: PTH104, bytes
+    with pytest.raises(SemisynthError, match=r"the name of class 'dog.*' is no valid Unicode"):
+        load_own(animals)
+
+
 def test_hidden_files_and_loose_files_are_left_out(animals: Path) -> None:
     (animals / ".DS_Store").write_bytes(b"x")
     (animals / "cat" / ".DS_Store").write_bytes(b"x")
@@ -72,6 +92,13 @@ def test_train_folder_alone(animals: Path, tmp_path: Path) -> None:
     animals.rename(tmp_path / "own" / "train")
     train, test = load_own(tmp_path / "own")
     assert (len(train), test) == (2, None)
+
+
+def test_a_third_folder_beside_train_and_test_is_named(animals: Path, tmp_path: Path) -> None:
+    for part in ("train", "test", "val"):
+        shutil.copytree(animals, tmp_path / "own" / part)
+    with pytest.raises(SemisynthError, match="expected `train`, and `test` or nothing beside it, received val"):
+        load_own(tmp_path / "own")
 
 
 def test_classes_may_be_called_train_and_test(tmp_path: Path) -> None:

@@ -88,6 +88,13 @@ def test_label_metrics_of_a_generator_that_makes_one_class():
     assert rows[1] == {"class": "one", "agreement": 1.0, "images": 10, "diversity": 0.0}
 
 
+def test_without_two_real_images_of_any_class_there_is_no_diversity():
+    made, test = measured(0, 10), measured(2, 1)
+    metrics, rows = label_metrics(made, made.labels, test, NAMES, images=1000, seed=0)
+    assert metrics["diversity_ratio"] is None
+    assert [row["diversity"] for row in rows] == [None] * 3
+
+
 def test_a_class_nobody_asked_for_has_a_row_too():
     made = Measured(np.zeros((2, 4), np.float32), np.array([0, 0]))
     _, rows = label_metrics(made, np.array([0, 0]), measured(2, 5), NAMES, images=1000, seed=0)

@@ -46,6 +46,11 @@ def test_page_holds_both_tables() -> None:
     assert cells(page, "| labelled")[2] == ["labelled", "svm", "90.00 %", "88.00 to 91.00 %", "–", "–", "–"]
 
 
+@pytest.mark.parametrize(("level", "shown"), [(0.975, "97.5 %"), (0.999, "99.9 %"), (0.95, "95 %")])
+def test_the_level_is_not_rounded(level: float, shown: str) -> None:
+    assert f"## Intervals at {shown}\n" in comparison_page("t", ACCURACIES, CHANGES, level=level)
+
+
 def test_a_loss_is_printed_like_a_gain_and_only_small_p_is_marked() -> None:
     page = comparison_page("t", ACCURACIES, [change("all", "cnn", -0.012, 0.05)], level=0.95)
     assert cells(page, "| all")[0][1] == "97.00 % (-1.20)"

@@ -39,7 +39,7 @@ def test_batches_are_padded_and_their_outputs_are_in_order(model, rings):
 def test_without_realness_the_other_outputs_are_the_same(rings):
     network = recipe_by_name("semi_acgan").discriminator(20, 2, dtype_policy("float32"))
     nothing = References(rings(0, 0), np.array([], str))
-    model = DetectorModel("semi_acgan", network, 20, ("ring", "disc"), "float32", Suite({}, {}, {}), nothing)
+    model = DetectorModel("semi_acgan", network, 20, ("ring", "disc"), "float32", Suite({}, {}, {}, {}), nothing)
     whole, part = model.judge(rings(8, 30)), model.judge(rings(8, 30), realness=False)
     assert whole.realness is not None
     assert part.realness is None

@@ -57,10 +57,11 @@ class NormalScale:
         return np.asarray(inside + np.log1p(beyond) - np.log1p(before), np.float64)
 
 
-def fisher(normal_scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Combine normal scores (members, n): minus the mean log of their tail probabilities, float64 (n,).
+def fisher(normal_scores: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Combine normal scores (members, n): minus the weighted mean log of their tail probabilities, float64 (n,).
 
-    R. A. Fisher's method (*Statistical Methods for Research Workers*, section 21.1); one sure member suffices. The
-    members depend on each other, so its chi-squared distribution does not hold: calibrate the result.
+    R. A. Fisher's method (*Statistical Methods for Research Workers*, section 21.1) with `weights` float64
+    (members,), as in I. J. Good 1955, "On the weighted combination of significance tests", J. R. Stat. Soc. B 17;
+    one sure member suffices. The members depend on each other, so no distribution in closed form holds: calibrate.
     """
-    return np.asarray(-log_ndtr(-normal_scores).mean(axis=0), np.float64)
+    return np.average(-log_ndtr(-normal_scores), axis=0, weights=weights)

@@ -1,4 +1,4 @@
-"""Distances in the discriminator's feature space: to the classes, and to the nearest normal images."""
+"""Distances to the classes and to the nearest normal images: between a discriminator's features, or pixels."""
 
 from typing import Self
 
@@ -9,6 +9,7 @@ from sklearn.covariance import LedoitWolf
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.products import squares
+from semisynth.data.pixels import halved
 
 LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
 
@@ -59,7 +60,7 @@ class NearestNeighboursDetector(Detector):
     def fit(self, normal: Judged) -> Self:
         """Keep the features of some of the images; `chosen` int64 (m,) says which."""
         chosen = np.random.default_rng(self.random_state).permutation(len(normal))[: self.references]
-        self.arrays = {"references": _unit(normal.features[chosen]), "chosen": chosen}
+        self.arrays = {"references": _unit(self._points(normal.take(chosen))), "chosen": chosen}
         return self
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
@@ -74,7 +75,17 @@ class NearestNeighboursDetector(Detector):
         return np.asarray(self._cosines(judged).argmax(axis=1), np.int64)
 
     def _cosines(self, judged: Judged) -> NDArray[np.float32]:
-        return self._times(_unit(judged.features), "references", turned=True)
+        return self._times(_unit(self._points(judged)), "references", turned=True)
+
+    def _points(self, judged: Judged) -> NDArray[np.float32]:
+        return judged.features
+
+
+class PixelNeighboursDetector(NearestNeighboursDetector):
+    """The same between means of 2 × 2 pixels, the background at 0: it sees what a network learnt to overlook."""
+
+    def _points(self, judged: Judged) -> NDArray[np.float32]:
+        return halved(judged.images).reshape(len(judged), -1)
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

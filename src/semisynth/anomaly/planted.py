@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from semisynth.anomaly.letters import draw_letter
 
+Others = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images and their labels
+
 NORMAL = -1
 PATCHES = 4  # a side
 NOISE, SHUFFLED, BLENDED, LETTER, PLACES = range(1, 6)  # keep the kinds' random streams apart
@@ -47,18 +49,21 @@ def plant_shuffled(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
     return moved.reshape(grid.shape).swapaxes(2, 3).reshape(images.shape)
 
 
-def plant_blended(images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
+def plant_blended(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int, others: Others | None = None
+) -> NDArray[np.uint8]:
     """Two images of different classes, one written over the other: the brighter of each two pixels.
 
     An average would halve the strokes' brightness, and that would give it away. Now and then one image hides
     in the other (a 7 in a 9), so no detector is perfect here. `labels` is (n,), -1 nowhere.
-    Raises ValueError where all images are of one class.
+    Where all images are of one class, partners come from `others`; ValueError where these are of that class too.
     """
-    if len(np.unique(labels)) < 2:
-        raise ValueError(f"expected images of at least 2 classes to blend, received labels {np.unique(labels)}")
+    pool, classes = (images, labels) if others is None or len(np.unique(labels)) > 1 else others
+    if len(np.union1d(labels, classes)) < 2:
+        raise ValueError(f"expected images of at least 2 classes to blend, received labels {np.unique(classes)}")
     random = np.random.default_rng([seed, BLENDED])
-    partners = [random.choice(np.flatnonzero(labels != label)) for label in labels]
-    return np.maximum(images, images[partners])
+    partners = [random.choice(np.flatnonzero(classes != label)) for label in labels]
+    return np.maximum(images, pool[partners])
 
 
 def plant_letter(images: NDArray[np.uint8], seed: int) -> NDArray[np.uint8]:
@@ -109,7 +114,7 @@ def plant(
 
     `images` uint8 (n, side, side) with `labels` int64 (n,) are real. At most half of them become anomalies, and
     none of those is a normal image too, or a nearest neighbour could tell. Raises ValueError on an unknown
-    or repeated kind, and where fewer than two images a kind are left.
+    or repeated kind, where fewer than two images a kind are left, and where images of one class are to be blended.
     """
     if len(set(kinds)) < len(kinds):
         raise ValueError(f"expected each kind once, received {', '.join(kinds)}")
@@ -121,14 +126,19 @@ def plant(
     random = np.random.default_rng([seed, PLACES])
     order = random.permutation(len(images))
     sources, rest = order[: per_kind * len(kinds)].reshape(len(kinds), per_kind), order[per_kind * len(kinds) :]
-    parts = [_anomalies(kind, images[rows], labels[rows], seed) for kind, rows in zip(kinds, sources, strict=True)]
+    parts = [
+        _anomalies(kind, images[rows], labels[rows], seed, (images, labels))
+        for kind, rows in zip(kinds, sources, strict=True)
+    ]
     kept = rest[:normal]
     codes = np.repeat([*range(len(kinds)), NORMAL], [per_kind] * len(kinds) + [len(kept)])
     places = random.permutation(len(codes))
     return PlantedSet(np.concatenate([*parts, images[kept]])[places], codes[places].astype(np.int64), tuple(kinds))
 
 
-def _anomalies(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int) -> NDArray[np.uint8]:
+def _anomalies(
+    kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], seed: int, others: Others
+) -> NDArray[np.uint8]:
     match kind:
         case "noise":
             return plant_noise(images, seed)
@@ -137,7 +147,7 @@ def _anomalies(kind: str, images: NDArray[np.uint8], labels: NDArray[np.int64], 
         case "shuffled":
             return plant_shuffled(images, seed)
         case "blended":
-            return plant_blended(images, labels, seed)
+            return plant_blended(images, labels, seed, others)
         case "letter":
             return plant_letter(images, seed)
     raise ValueError(f"expected noise, inverted, shuffled, blended or letter, received {kind!r}")

@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 
 from semisynth.classifiers.base import Positive, PositiveFloat, Settings, softmax
 from semisynth.classifiers.crossval import stratified_folds
-from semisynth.classifiers.margins import fitted_temperature, lost_margins, pairwise_decisions
+from semisynth.classifiers.margins import class_scores, fitted_temperature
 from semisynth.classifiers.scikit import Rows, ScikitClassifier
 
 CALIBRATION_FOLDS, CALIBRATION_IMAGES = 3, 1000
@@ -46,7 +46,7 @@ class SvmClassifier(ScikitClassifier[SvmSettings]):
         self._model = self._machine(rows, labels)
 
     def _probabilities(self, rows: Rows) -> Rows:
-        return softmax(lost_margins(pairwise_decisions(self._fitted(), rows)) / self.settings.temperature)
+        return softmax(class_scores(self._fitted(), rows) / self.settings.temperature)
 
     def _machine(self, rows: Rows, labels: NDArray[np.int64]) -> SVC:
         gamma = self.settings.gamma
@@ -59,9 +59,6 @@ class SvmClassifier(ScikitClassifier[SvmSettings]):
         folds = stratified_folds(labels, folds=CALIBRATION_FOLDS, most_images=CALIBRATION_IMAGES, seed=seed)
         if not folds:
             return 1.0
-        scores = [
-            lost_margins(pairwise_decisions(self._machine(rows[train], labels[train]), rows[held]))
-            for train, held in folds
-        ]
+        scores = [class_scores(self._machine(rows[train], labels[train]), rows[held]) for train, held in folds]
         truth = np.concatenate([labels[held] for _, held in folds])
         return fitted_temperature(np.concatenate(scores), np.unique(truth, return_inverse=True)[1])

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, ImageSet
+from semisynth.data.pixels import is_opaque
 from semisynth.errors import SemisynthError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
@@ -54,6 +55,8 @@ def _read_grey(path: Path, expected: tuple[int, ...] | None) -> NDArray[np.uint8
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
                 _check_header(path, image, expected)
+                if not is_opaque(image):  # it would turn black, whatever it shows
+                    raise SemisynthError(f"{path}: expected an opaque image, received one with transparency")
                 return np.asarray(image.convert("L"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SemisynthError(f"{path}: far too large, it may be a decompression bomb ({error})") from error
@@ -66,8 +69,6 @@ def _check_header(path: Path, image: Image.Image, expected: tuple[int, ...] | No
     shape = image.height, image.width
     if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
         raise SemisynthError(f"{path}: expected 8 bits a channel, received mode {image.mode}")
-    if "A" in image.mode or "transparency" in image.info:  # it would turn black, whatever it shows
-        raise SemisynthError(f"{path}: expected an opaque image, received one with transparency ({image.mode})")
     if expected is not None and shape != expected:
         raise SemisynthError(
             f"{path}: images must have one size, expected {expected[1]}x{expected[0]}, "

@@ -181,6 +181,8 @@ def load_images(path: Path) -> ImageSet:
         if highest >= 65536:
             raise SemisynthError(f"{path}: `labels` must lie below 65536, received {highest}")
         names = np.array([str(index) for index in range(highest + 1)])
+    if names.dtype.kind != "U":
+        raise SemisynthError(f"{path}: `class_names` must be strings, received {names.dtype}")
     return ImageSet(
         images=arrays["images"],
         labels=labels,

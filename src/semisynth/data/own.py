@@ -9,6 +9,7 @@ from semisynth.data.class_folders import read_class_folders, subfolders
 from semisynth.data.idx import TEST_FILES, TRAIN_FILES, read_pair
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.errors import SemisynthError
+from semisynth.files import is_unicode
 
 
 def load_own(path: Path) -> tuple[ImageSet, ImageSet | None]:
@@ -42,6 +43,9 @@ def _load_folder(folder: Path) -> tuple[ImageSet, ImageSet | None]:
     if "train" in parts and parts.keys() <= {"train", "test"} and subfolders(parts["train"]):
         test = parts.get("test")
         return read_class_folders(parts["train"], dataset), read_class_folders(test, dataset) if test else None
+    if "train" in parts and subfolders(parts["train"]):
+        extra = ", ".join(sorted(parts.keys() - {"train", "test"}))
+        raise SemisynthError(f"{folder}: expected `train`, and `test` or nothing beside it, received {extra}")
     return read_class_folders(folder, dataset), None
 
 
@@ -63,6 +67,9 @@ def _load_idx(folder: Path, dataset: str) -> tuple[ImageSet, ImageSet | None]:
 def _check_classes(data: ImageSet) -> None:
     if len(set(data.class_names)) < data.classes:
         raise SemisynthError(f"{data.source}: `class_names` must differ, received {', '.join(data.class_names)}")
+    for name in data.class_names:
+        if not is_unicode(name):
+            raise SemisynthError(f"{data.source}: the name of class {name!r} is no valid Unicode")
     if data.labels.min() < 0:
         row = int(np.argmin(data.labels))
         raise SemisynthError(f"{data.source}: every image needs a label of 0 or more, row {row} has none")

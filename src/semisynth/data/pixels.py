@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 
 def to_unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -24,6 +25,23 @@ def from_unit(images: NDArray[np.floating]) -> NDArray[np.uint8]:
 def from_signed(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Float images (n, side, side, 1) in [-1, 1] to uint8 (n, side, side): the inverse of `to_signed`."""
     return from_unit((images[..., 0].astype(np.float64) + 1) / 2)
+
+
+def is_opaque(image: Image.Image) -> bool:
+    """Tell whether no pixel is transparent at all; the image is unpacked where only its pixels can say."""
+    if "A" not in image.mode.upper() and "transparency" not in image.info:
+        return True
+    return image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+
+
+def halved(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """uint8 (n, side, side) to float32 (n, side // 2, side // 2) in [0, 1]: means of 2 × 2 pixels.
+
+    An odd side's last row and column are left out.
+    """
+    even = images[:, : images.shape[1] // 2 * 2, : images.shape[2] // 2 * 2].astype(np.uint16)
+    rows = even[:, ::2] + even[:, 1::2]
+    return (rows[:, :, ::2] + rows[:, :, 1::2]).astype(np.float32) / np.float32(4 * 255)
 
 
 def flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -137,7 +137,7 @@ def label_metrics(
     metrics = {
         "label_agreement": label_agreement(asked, predicted),
         "gan_test_accuracy": label_agreement(asked, predicted),
-        "diversity_ratio": mean_diversity(diversity),
+        "diversity_ratio": mean_diversity(diversity) if diversity else None,  # no two real images of any class
         "mode_entropy": mode_entropy(histogram),
         "mode_entropy_of_even_classes": math.log(classes),
         "class_histogram": dict(zip(class_names, histogram.tolist(), strict=True)),

@@ -47,7 +47,7 @@ def comparison_page(title: str, accuracies: Sequence[Row], changes: Sequence[Row
         f"# {title}\n",
         markdown_table(["arm", *classifiers], overview, "l" + "r" * len(classifiers)),
         OVERVIEW_NOTE,
-        f"## Intervals at {percent(level, 0)}\n",
+        f"## Intervals at {100 * level:g} %\n",
         markdown_table(DETAIL_COLUMNS, details, "llrrrrr"),
         DETAIL_NOTE,
     ]

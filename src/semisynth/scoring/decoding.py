@@ -13,6 +13,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
+from semisynth.data.pixels import is_opaque
+from semisynth.files import is_unicode
 from semisynth.scoring.pieces import Decoded, Raw
 
 FORMATS = ("PNG", "JPEG")
@@ -55,15 +57,6 @@ def _why_no_id(name: str | None) -> str:
     if name is None:
         return NO_ID
     return "" if is_unicode(name) else BROKEN_ID
-
-
-def is_unicode(name: str) -> bool:
-    """Whether a name can be written as UTF-8: lone surrogates stand for bytes that can't be read so."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _from_array(cells: NDArray[Any]) -> tuple[Images, list[int], Bad]:
@@ -133,7 +126,7 @@ def _decoded(content: pa.Buffer | None, side: int) -> Images:
                 raise UnusableError(f"wrong size: {image.width}x{image.height}, expected {side}x{side}")
             if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
                 raise UnusableError(f"wrong dtype: mode {image.mode}, expected 8 bits a channel")
-            if "A" in image.mode or "transparency" in image.info:  # it would turn black, whatever it shows
+            if not is_opaque(image):  # it would turn black, whatever it shows
                 raise UnusableError(f"transparency: mode {image.mode}, expected an opaque image")
             return np.asarray(image if image.mode == "L" else image.convert("L"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

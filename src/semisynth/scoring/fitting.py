@@ -42,7 +42,7 @@ def fit_detector_model(
     if isinstance(synthesizer, Synthesizer):
         network.set_weights(synthesizer.discriminator.get_weights())
     nothing = References(normal[:0], np.array([], str))
-    bare = DetectorModel(source, network, side, tuple(class_names), precision, Suite({}, {}, {}), nothing)
+    bare = DetectorModel(source, network, side, tuple(class_names), precision, Suite({}, {}, {}, {}), nothing)
     judged = bare.judge(normal)
     fitted = judged.take(np.arange(len(normal) - held_out))
     suite = fit_suite(

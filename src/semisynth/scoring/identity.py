@@ -8,8 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
+from semisynth.files import is_unicode
 from semisynth.scoring.arrays import ArrayFile, ids_of
-from semisynth.scoring.decoding import is_unicode
 from semisynth.scoring.parquet import id_batches
 from semisynth.scoring.pieces import Columns, Piece
 

@@ -1,6 +1,6 @@
 """The table that a user came for: every classifier on every arm, measured on the test images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -43,10 +43,13 @@ def compare(
 ) -> None:
     """Hold every classifier on every arm against the baseline, on the test images: tables, intervals, figures."""
     section = load_params(params).compare
-    count, tests = len(load_images(labelled)), load_images(test)
-    classifiers = _load_all(baseline, augmented, tests.classes)
-    outcomes = _outcomes(classifiers, tests, "classifying test images")
-    validated = _outcomes(classifiers, load_images(validation), "classifying validation images")
+    count, tests, held_out = len(load_images(labelled)), load_images(test), load_images(validation)
+    outcomes, validated = [], []
+    bundles = _all_bundles(baseline, augmented)
+    for (arm, name), bundle in track(bundles.items(), "classifying images", len(bundles)):
+        classifier = _load(bundle, tests.classes)  # one at a time: a support vector machine may hold much
+        outcomes.append(_outcome(arm, name, classifier, tests))
+        validated.append(_outcome(arm, name, classifier, held_out))
 
     level, title = section.confidence_level, heading(tests.dataset, count, len(tests))
     rows = accuracy_rows(outcomes, dataset=tests.dataset, labelled=count, level=level)
@@ -67,8 +70,8 @@ def compare(
     )
 
 
-def _load_all(baseline: Path, augmented: Path, classes: int) -> dict[Place, Classifier]:
-    """Load every classifier, arms and classifiers in the order in which the parameters know them."""
+def _all_bundles(baseline: Path, augmented: Path) -> dict[Place, Path]:
+    """Find every classifier, arms and classifiers in the order in which the parameters know them."""
     base = _bundles(BASELINE, baseline)
     others = {
         place: bundle for arm in get_args(ArmName) for place, bundle in _bundles(arm, augmented / arm).items()
@@ -78,7 +81,7 @@ def _load_all(baseline: Path, augmented: Path, classes: int) -> dict[Place, Clas
             raise SemisynthError(
                 f"{folder}: expected classifiers, found none; run the stages before (`dvc repro`)"
             )
-    return {place: _load(bundle, classes) for place, bundle in (base | others).items()}
+    return base | others
 
 
 def _bundles(arm: str, folder: Path) -> dict[Place, Path]:
@@ -94,11 +97,8 @@ def _load(bundle: Path, classes: int) -> Classifier:
     return classifier
 
 
-def _outcomes(classifiers: Mapping[Place, Classifier], data: ImageSet, title: str) -> list[Outcome]:
-    return [
-        Outcome(arm, name, classifier.predict_proba(data.images).argmax(axis=1), data.labels)
-        for (arm, name), classifier in track(classifiers.items(), title, len(classifiers))
-    ]
+def _outcome(arm: str, name: str, classifier: Classifier, data: ImageSet) -> Outcome:
+    return Outcome(arm, name, classifier.predict_proba(data.images).argmax(axis=1), data.labels)
 
 
 def _show_confusions(outcomes: Sequence[Outcome], class_names: Sequence[str], title: str, results: Path) -> None:

@@ -54,7 +54,7 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
     if section.dataset == "own":
         if section.path is None:
             raise SemisynthError("`download.path` is null, expected the path of your own data (`dataset: own`)")
-        return *load_own(Path(section.path)), "own"
+        return *load_own(Path(section.path).expanduser()), "own"
     try:
         return _fetch(section.dataset, section.timeout, section.attempts)
     except NoMirrorError as error:

@@ -26,7 +26,7 @@ def split(
         "validation": train.take(parts.validation),
         "test": replace(test, pool=train.pool),
     }
-    with ExitStack() as whole:  # all four files appear at its end, or none; DVC's .gitignore beside them stays
+    with ExitStack() as whole:  # all four are renamed at its end; DVC's .gitignore beside them stays
         for name, data in sets.items():
             save_images(whole.enter_context(replacing_file(split / f"{name}.npz")), data)
     metrics = {

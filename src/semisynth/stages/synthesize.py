@@ -36,7 +36,8 @@ def synthesize(
     judge, believe = _judge(trained, baseline)
     per_class = min(section.per_class, max(1, known.pool // known.classes))
     images, labels, confidence = _draw(trained, believe, per_class, section)
-    _check_classes(labels, known.class_names)
+    key = "confidence" if trained.has_classes else "given_confidence"
+    _check_classes(labels, known.class_names, key, getattr(section, key))
     kept = ImageSet(
         images=images,
         labels=labels,
@@ -82,12 +83,12 @@ def _judge(trained: Sampler, baseline: Path) -> tuple[str, Probabilities]:
     return best.name, best.predict_proba
 
 
-def _check_classes(labels: NDArray[np.int64], class_names: Sequence[str]) -> None:
+def _check_classes(labels: NDArray[np.int64], class_names: Sequence[str], key: str, least: float) -> None:
     lacking = ", ".join(name for label, name in enumerate(class_names) if label not in labels)
     if lacking:
         raise SemisynthError(
-            f"params.yaml: the least confidence in `synthesize` leaves no image of class {lacking}; "
-            "lower it, raise `synthesize.candidates`, or train the synthesizer longer"
+            f"params.yaml: `synthesize.{key}: {least:g}` leaves no image of class {lacking}; "
+            "lower it if it is above 0, draw more images, or train the synthesizer longer"
         )
 
 
