@@ -10,7 +10,6 @@ psutil.
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -30,7 +29,7 @@ from semisynth.reporting.tables import markdown_table
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "scoring_speed.csv", HERE / "scoring_speed.md"
-COLUMNS = ["images", "contender", "images_per_second", "peak_mib"]
+COLUMNS = ["images", "contender", "images_per_second", "peak_mib", "commit"]
 GROUP, CHUNK = 50_000, 500
 FITTED = 2000  # images that pyod's detectors learn from; fitting is not timed
 CONTENDERS = {
@@ -38,7 +37,8 @@ CONTENDERS = {
     "ours_ray": "`semisynth score --engine ray`",
     "forward": "the network's own compiled pass over images in memory, all of its outputs and nothing else",
     "forward_read": "the same less realness, which no member of the ensemble reads: what the job itself runs",
-    "predict": "a loop of `model.predict` over the Parquet file's batches, the same network, all of its outputs",
+    "predict": "a loop of `model.predict` over the Parquet file's batches of 500, in pieces of 32, Keras's "
+    "default; the same network, all of its outputs",
     "pyod_autoencoder": "pyod's `AutoEncoder.decision_function`",
     "pyod_deepsvdd": "pyod's `DeepSVDD.decision_function`",
 }
@@ -147,23 +147,30 @@ def measure(contender: str, model: Path, path: Path, python: str) -> dict[str, o
 
 
 def write_page() -> None:
-    rows = pd.read_csv(ROWS)
+    rows = pd.read_csv(ROWS, dtype={"commit": str})
     sizes = sorted(rows["images"].unique())
     speed = rows.set_index(["contender", "images"])["images_per_second"]
     lines = [
-        (name, f"{size:,}", f"{row.images_per_second:.0f}", f"{row.peak_mib:.0f}", against(speed, name, size))
+        (
+            name,
+            f"{size:,}",
+            f"{row.images_per_second:.0f}",
+            f"{row.peak_mib:.0f}",
+            against(speed, name, size),
+            row.commit,
+        )
         for size in sizes
         for name in CONTENDERS
         for row in rows[(rows["contender"] == name) & (rows["images"] == size)].itertuples()
     ]
-    columns = ("contender", "images", "images/s", "peak MiB", "ours is")
-    head = commit_of()
+    columns = ("contender", "images", "images/s", "peak MiB", "ours is", "commit")
     parts = [
         "# The scoring job: images per second and peak memory\n",
-        markdown_table(columns, lines, "lrrrr"),
-        "".join(f"- `{name}`: {what}\n" for name, what in CONTENDERS.items()),
-        "Ours reads, checks ids, decodes, scores by the ensemble and writes; `forward` is the network alone.\n",
-        f"{processor()}, {cores()} cores; commit {head}. Written by `benchmarks/scoring_speed.py`.\n",
+        markdown_table(columns, lines, "lrrrrl"),
+        "".join(f"- `{name}`: {what}\n" for name, what in CONTENDERS.items() if name in set(rows["contender"])),
+        "Ours reads, checks ids, decodes, scores by the ensemble and writes; `forward` is the network alone, and\n"
+        "pyod's detectors score arrays in memory. One run each: some tenths of the ratios may be chance.\n",
+        f"{processor()}, {cores()} cores. Written by `benchmarks/scoring_speed.py`.\n",
     ]
     write_text(PAGE, "\n".join(parts))
 
@@ -204,9 +211,8 @@ def main() -> None:
                     write_images(path, options.source, count)
                 python = options.pyod_python if contender.startswith("pyod") else sys.executable
                 row = measure(contender, options.model.resolve(), path, python)
-                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), {"images": count} | row])
+                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), {"images": count} | row | {"commit": commit_of()}])
                 print(row, flush=True)
-            shutil.rmtree(folder, ignore_errors=True)
     if ROWS.exists():
         write_page()
 
