@@ -38,7 +38,8 @@ HERE = Path(__file__).resolve().parent
 ROWS, ALARMS = HERE / "anomaly_auroc.csv", HERE / "anomaly_false_alarms.csv"
 PAGE, FIGURE = HERE / "anomaly_auroc.md", HERE / "anomaly_auroc.png"
 KEY = ["protocol", "target", "labelled", "seed"]
-COLUMNS = [*KEY, "detector", "auroc", "average_precision"]
+HOW = ["recipe", "steps", "labeller_steps", "commit"]
+COLUMNS = [*KEY, "detector", "auroc", "average_precision", *HOW]
 ALARM_COLUMNS = [*KEY, "detector", "alpha", "false_alarm_rate"]
 ALPHAS = (0.01, 0.05, 0.1)
 PROTOCOLS = {
@@ -139,7 +140,7 @@ def draw(case: Case, data: ImageSet) -> tuple[ImageSet, NDArray[np.uint8], NDArr
     return known, rest.images, data.images[order[:held_out]]
 
 
-def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Budget) -> None:
+def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Budget, commit: str) -> None:
     """Train, fit, score the test images once, and add the rows of the case."""
     data = normal_part(case, train_set)
     known, images, calibration = draw(case, data)
@@ -153,13 +154,14 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
         seed=case.seed,
     )
     base = dict(zip(KEY, case.key, strict=True))
+    how = dict(zip(HOW, (recipe, budget.steps, budget.labeller_steps, commit), strict=True))
     rows, normal_scores = [], {}
     if case.protocol == "planted":
         hidden = plant(KINDS, test.images, test.labels, per_kind=PER_KIND, normal=NORMAL, seed=case.seed)
         scores = model.suite.scores(model.judge(hidden.images), model.suite.names)
         for name, values in scores.items():
             rankings = ranking_by_kind(hidden, values)
-            rows += [base | {"target": kind, "detector": name} | ranks for kind, ranks in rankings.items()]
+            rows += [base | how | {"target": kind, "detector": name} | ranks for kind, ranks in rankings.items()]
             normal_scores[name] = values[~hidden.is_anomaly]
     else:
         is_anomaly = (test.labels == int(case.target)) == (case.protocol == "left_out")
@@ -169,7 +171,7 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
                 "auroc": auroc(is_anomaly, values),
                 "average_precision": average_precision(is_anomaly, values),
             }
-            rows.append(base | {"detector": name} | ranks)
+            rows.append(base | how | {"detector": name} | ranks)
             normal_scores[name] = values[~is_anomaly]
     alarms = [row for row in known_rows(ALARMS) if tuple(row[name] for name in KEY) != case.key]
     write_csv(ALARMS, ALARM_COLUMNS, [*alarms, *false_alarms(base, model.suite, normal_scores)])
@@ -193,8 +195,8 @@ def is_done(case: Case) -> bool:
     return case.key in done
 
 
-def write_page(recipe: str, budget: Budget) -> None:
-    rows = pd.read_csv(ROWS, dtype={"target": str})
+def write_page() -> None:
+    rows = pd.read_csv(ROWS, dtype={"target": str, "commit": str})
     alarms = pd.read_csv(ALARMS, dtype={"target": str})
     parts = ["# Anomalies: AUROC in %, mean ± standard deviation over seeds of the mean over targets\n"]
     chart: dict[str, dict[str, float]] = {}
@@ -207,13 +209,17 @@ def write_page(recipe: str, budget: Budget) -> None:
     names = list(dict.fromkeys(rows["detector"]))
     series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
     save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)
-    head = commit_of()
     parts.append(f"![Mean AUROC by detector]({FIGURE.name})\n")
     parts.append(
-        f"Recipe {recipe}, {budget.steps} updates, and {budget.labeller_steps} of its labeller. {processor()}, "
-        f"{cores()} cores; commit {head}. Written by `benchmarks/anomaly_auroc.py`.\n"
+        f"{'; '.join(settings(rows))}. {processor()}, {cores()} cores. Written by `benchmarks/anomaly_auroc.py`.\n"
     )
     write_text(PAGE, "\n".join(parts))
+
+
+def settings(rows: pd.DataFrame) -> Iterator[str]:
+    """How the networks were trained, and by which commit: a phrase for each way that there are rows of."""
+    for (recipe, steps, labeller_steps, commit), _ in rows.groupby(HOW, sort=False):
+        yield f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller, commit {commit}"
 
 
 def protocol_table(rows: pd.DataFrame) -> str:
@@ -266,11 +272,13 @@ def main() -> None:
     todo = [case for case in wanted if not is_done(case)]
     if todo:
         train_set, test = (load_images(options.raw / f"{name}.npz") for name in ("train", "test"))
+        commit = commit_of()
         for case in todo:
             print(" ".join(map(str, case.key)), flush=True)
-            run(case, train_set, test, options.recipe, budget)
+            run(case, train_set, test, options.recipe, budget, commit)
+            write_page()
     if ROWS.exists():
-        write_page(options.recipe, budget)
+        write_page()
 
 
 if __name__ == "__main__":
