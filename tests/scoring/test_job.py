@@ -134,7 +134,7 @@ def test_missing_parts_alone_are_made_again(run, planted, tmp_path):
     kept = tmp_path / "out" / "parts" / "part-000001.parquet"
     touched = kept.stat().st_mtime_ns
     (tmp_path / "out" / "parts" / "part-000002.parquet").unlink()
-    (tmp_path / "out" / "parts" / ".part-000002.parquet.abc.part").write_bytes(b"half")
+    (tmp_path / "out" / "parts" / ".part-000002.parquet.abcdefgh.part").write_bytes(b"half")
     assert run(planted)["resumed"] == 240
     assert contents(tmp_path / "out") == before
     assert kept.stat().st_mtime_ns == touched
