@@ -19,7 +19,7 @@ DPI = 120
 SMALL, NORMAL, LARGE = 9, 11, 13  # points: numbers inside the figure, labels, title
 INK, RULE = "#222222", "#d5d5d5"
 # Okabe and Ito (2008): distinct in the common kinds of colour blindness. Grey first: what others are held against.
-# The last two, of our own, keep ten series apart.
+# The last four, of our own, keep twelve series apart.
 PALETTE = (
     "#8c8c8c",
     "#0072b2",
@@ -31,6 +31,8 @@ PALETTE = (
     "#b8a800",
     "#4b2e83",
     "#8a5a2b",
+    "#1a1a1a",
+    "#9fd8b5",
 )
 MOST_MAGNIFIED = 8  # screen pixels that an image pixel of a sheet becomes at most
 MARGIN, TITLE_HEIGHT, COLUMN_LABEL_HEIGHT = 12, 28, 20  # screen pixels around a sheet, and over it
@@ -71,7 +73,7 @@ def widest(labels: Sequence[str], size: float) -> int:
 
 
 def colour(index: int) -> str:
-    """Colour of the series at `index`; they repeat after the tenth."""
+    """Colour of the series at `index`; they repeat after the last."""
     return PALETTE[index % len(PALETTE)]
 
 
