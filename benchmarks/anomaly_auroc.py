@@ -38,9 +38,9 @@ HERE = Path(__file__).resolve().parent
 ROWS, ALARMS = HERE / "anomaly_auroc.csv", HERE / "anomaly_false_alarms.csv"
 PAGE, FIGURE = HERE / "anomaly_auroc.md", HERE / "anomaly_auroc.png"
 KEY = ["protocol", "target", "labelled", "seed"]
-HOW = ["recipe", "steps", "labeller_steps", "commit"]
-COLUMNS = [*KEY, "detector", "auroc", "average_precision", *HOW]
-ALARM_COLUMNS = [*KEY, "detector", "alpha", "false_alarm_rate"]
+HOW = ["recipe", "steps", "labeller_steps"]
+COLUMNS = [*KEY, "detector", "auroc", "average_precision", *HOW, "commit"]
+ALARM_COLUMNS = [*KEY, "detector", "alpha", "false_alarm_rate", *HOW]
 ALPHAS = (0.01, 0.05, 0.1)
 PROTOCOLS = {
     "left_out": "one digit is left out of training, and is the anomaly",
@@ -153,15 +153,14 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
         data.class_names,
         seed=case.seed,
     )
-    base = dict(zip(KEY, case.key, strict=True))
-    how = dict(zip(HOW, (recipe, budget.steps, budget.labeller_steps, commit), strict=True))
+    same = dict(zip(KEY, case.key, strict=True)) | settings(recipe, budget)
     rows, normal_scores = [], {}
     if case.protocol == "planted":
         hidden = plant(KINDS, test.images, test.labels, per_kind=PER_KIND, normal=NORMAL, seed=case.seed)
         scores = model.suite.scores(model.judge(hidden.images), model.suite.names)
         for name, values in scores.items():
-            rankings = ranking_by_kind(hidden, values)
-            rows += [base | how | {"target": kind, "detector": name} | ranks for kind, ranks in rankings.items()]
+            found = same | {"commit": commit, "detector": name}
+            rows += [found | {"target": kind} | ranks for kind, ranks in ranking_by_kind(hidden, values).items()]
             normal_scores[name] = values[~hidden.is_anomaly]
     else:
         is_anomaly = (test.labels == int(case.target)) == (case.protocol == "left_out")
@@ -171,10 +170,10 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
                 "auroc": auroc(is_anomaly, values),
                 "average_precision": average_precision(is_anomaly, values),
             }
-            rows.append(base | how | {"detector": name} | ranks)
+            rows.append(same | {"commit": commit, "detector": name} | ranks)
             normal_scores[name] = values[~is_anomaly]
-    alarms = [row for row in known_rows(ALARMS) if tuple(row[name] for name in KEY) != case.key]
-    write_csv(ALARMS, ALARM_COLUMNS, [*alarms, *false_alarms(base, model.suite, normal_scores)])
+    alarms = [row for row in known_rows(ALARMS) if any(row[name] != value for name, value in same.items())]
+    write_csv(ALARMS, ALARM_COLUMNS, [*alarms, *false_alarms(same, model.suite, normal_scores)])
     write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *rows])  # last: it says that the case is done
 
 
@@ -189,10 +188,15 @@ def false_alarms(
             yield base | {"detector": name, "alpha": alpha, "false_alarm_rate": rate}
 
 
-def is_done(case: Case) -> bool:
-    """Tell whether the case has rows; those of planted anomalies have a kind each for a target."""
-    done = {tuple(row[name] for name in KEY) for row in known_rows(ROWS)}
-    return case.key in done
+def is_done(case: Case, how: dict[str, str]) -> bool:
+    """Tell whether the case has rows by these settings; planted anomalies have a kind each for a target."""
+    wanted = dict(zip(KEY, case.key, strict=True)) | how
+    return any(all(row[name] == value for name, value in wanted.items()) for row in known_rows(ROWS))
+
+
+def settings(recipe: str, budget: Budget) -> dict[str, str]:
+    """How a case is trained, as it stands in the CSV."""
+    return dict(zip(HOW, (recipe, str(budget.steps), str(budget.labeller_steps)), strict=True))
 
 
 def write_page() -> None:
@@ -200,26 +204,26 @@ def write_page() -> None:
     alarms = pd.read_csv(ALARMS, dtype={"target": str})
     parts = ["# Anomalies: AUROC in %, mean ± standard deviation over seeds of the mean over targets\n"]
     chart: dict[str, dict[str, float]] = {}
-    for (protocol, labelled), group in rows.groupby(["protocol", "labelled"], sort=False):
+    place = ["protocol", "labelled", *HOW]
+    alarms_of = dict(list(alarms.groupby(place)))
+    for where, group in rows.groupby(place, sort=False):
+        protocol, labelled, recipe, steps, labeller_steps = where
         title = f"{protocol}, {labelled} labels" if labelled else str(protocol)
-        parts += [f"## {title}: {PROTOCOLS[str(protocol)]}\n", protocol_table(group)]
-        own = alarms[(alarms["protocol"] == protocol) & (alarms["labelled"] == labelled)]
+        parts += [f"## {title}: {PROTOCOLS[str(protocol)]}\n"]
+        parts += [
+            f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller.\n",
+            protocol_table(group),
+        ]
+        own = alarms_of[where]
         parts += ["False alarms of the ensemble among normal test images:\n", alarm_table(own)]
         chart[title] = 100 * group[group["target"] != ALL_DIGITS].groupby("detector", sort=False)["auroc"].mean()
     names = list(dict.fromkeys(rows["detector"]))
     series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
     save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)
     parts.append(f"![Mean AUROC by detector]({FIGURE.name})\n")
-    parts.append(
-        f"{'; '.join(settings(rows))}. {processor()}, {cores()} cores. Written by `benchmarks/anomaly_auroc.py`.\n"
-    )
+    commits = ", ".join(rows["commit"].unique())
+    parts.append(f"{processor()}, {cores()} cores; commit {commits}. Written by `benchmarks/anomaly_auroc.py`.\n")
     write_text(PAGE, "\n".join(parts))
-
-
-def settings(rows: pd.DataFrame) -> Iterator[str]:
-    """How the networks were trained, and by which commit: a phrase for each way that there are rows of."""
-    for (recipe, steps, labeller_steps, commit), _ in rows.groupby(HOW, sort=False):
-        yield f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller, commit {commit}"
 
 
 def protocol_table(rows: pd.DataFrame) -> str:
@@ -269,7 +273,7 @@ def main() -> None:
     options = parser.parse_args()
     budget = Budget(options.steps, options.labeller_steps)
     wanted = list(cases(options.protocols, options.digits, options.labelled, options.seeds))
-    todo = [case for case in wanted if not is_done(case)]
+    todo = [case for case in wanted if not is_done(case, settings(options.recipe, budget))]
     if todo:
         train_set, test = (load_images(options.raw / f"{name}.npz") for name in ("train", "test"))
         commit = commit_of()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import psutil
 
 ROOT = Path(__file__).resolve().parents[1]
-SECONDS_BETWEEN_SAMPLES = 0.5
+SECONDS_BETWEEN_SAMPLES, SECONDS_TO_END = 0.5, 30
 
 
 class Run(NamedTuple):
@@ -76,11 +76,15 @@ def measured(command: Sequence[str], folder: Path) -> Run:
 
 
 def end(process: psutil.Process) -> None:
-    """End a process and all its children, where they still run."""
+    """End a process and all its children, where they still run, and wait until they have."""
     with suppress(psutil.NoSuchProcess):
-        for one in (*process.children(recursive=True), process):
+        found = [*process.children(recursive=True), process]
+        for one in found:
             with suppress(psutil.NoSuchProcess):
                 one.terminate()
+        for one in psutil.wait_procs(found, timeout=SECONDS_TO_END)[1]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 def resident(process: psutil.Process) -> int:

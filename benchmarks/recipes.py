@@ -1,10 +1,10 @@
-"""Every recipe for about the same time, and what its images are worth.
+"""Every recipe for some minutes, and what its images are worth.
 
     python benchmarks/recipes.py --minutes 4 --seeds 0
 
 Trains each recipe (or those of --recipes) that benchmarks/recipes.csv lacks in a clone of HEAD, with as many
 updates as should fit into the time by a trial on this machine, for `semi_acgan` at most its own; measures its
-images by `dvc repro evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and .png from all rows.
+images by `dvc repro evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and its sheets of images.
 Safe to kill. SEMISYNTH_MIRROR is taken from the environment.
 """
 
@@ -12,7 +12,7 @@ import argparse
 import csv
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 
 HERE = Path(__file__).resolve().parent
-ROWS, PAGE, FIGURE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes.png", HERE / "recipes"
+ROWS, PAGE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes"
 RUN = ["dataset", "labelled", "recipe", "seed", "minutes"]
 METRICS = {
     "frechet_distance": "Fréchet",
@@ -123,15 +123,17 @@ class Bench:
         measured(("dvc", "repro", "train_synthesizer"), self.clone)
         with (self.clone / ".semisynth" / "timings.csv").open(newline="", encoding="utf-8") as stream:
             seconds = [row["seconds"] for row in csv.DictReader(stream) if row["stage"] == "train_synthesizer"][-1]
-        metrics = self.evaluate(recipe, seed)
-        draws_classes = recipe in FAMILIES and FAMILIES[recipe].conditional
-        draws_classes |= recipe in RECIPES and RECIPES[recipe].conditional
-        return {
+        row = {
             "dataset": self.dataset,
             "labelled": self.labelled,
             "recipe": recipe,
             "seed": seed,
             "minutes": f"{minutes:g}",
+        }
+        metrics = self.evaluate("_".join(key(row)))
+        draws_classes = recipe in FAMILIES and FAMILIES[recipe].conditional
+        draws_classes |= recipe in RECIPES and RECIPES[recipe].conditional
+        return row | {
             "steps": steps,
             "seconds": f"{float(seconds):.0f}",
             "labels_from": "asked" if draws_classes else "baseline",
@@ -139,23 +141,23 @@ class Bench:
             "commit": commit_of(self.clone),
         }
 
-    def evaluate(self, recipe: str, seed: int) -> dict[str, float]:
+    def evaluate(self, run: str) -> dict[str, float]:
         """The metrics of the images, some of which are kept; none where some class has no image at all."""
         try:
             measured(("dvc", "repro", "synthesize"), self.clone)
         except Failed as end:
-            if end.status != 1:  # not the stage's own error
+            if end.status != 255:  # what DVC makes of a stage that failed
                 raise
-            print(f"{recipe}, seed {seed}: not measured. {end}", flush=True)
+            print(f"{run}: not measured. {end}", flush=True)
             return {}
         measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
-        self.keep_strip(recipe, seed)
+        self.keep_strip(run)
         found: dict[str, float] = json.loads(
             (self.clone / "results" / "evaluate_synthetic" / "metrics.json").read_text(encoding="utf-8")
         )
         return found
 
-    def keep_strip(self, recipe: str, seed: int) -> None:
+    def keep_strip(self, run: str) -> None:
         """Keep the first images of every class, side by side, for the sheet."""
         made = load_images(self.clone / "data" / "synthetic" / "synthetic.npz")
         blank = np.zeros((SHOWN_PER_CLASS, made.side, made.side), np.uint8)
@@ -164,26 +166,26 @@ class Bench:
             for label in range(made.classes)
         ]
         STRIPS.mkdir(exist_ok=True)
-        with replacing_file(STRIPS / f"{recipe}_{seed}.png") as path:
+        with replacing_file(STRIPS / f"{run}.png") as path:
             Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
 
 
-def key(row: dict[str, Any]) -> tuple[str, ...]:
+def key(row: Mapping[Any, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in RUN)
 
 
 def write_page() -> None:
-    rows = pd.read_csv(ROWS, dtype={"commit": str})
-    parts = ["# Recipes trained for about the same time\n", f"![Images of each]({FIGURE.name})\n"]
+    rows = pd.read_csv(ROWS, dtype={"commit": str, "minutes": str})
+    parts = ["# Recipes, trained for minutes\n"]
     for (dataset, labelled, minutes), group in rows.groupby(["dataset", "labelled", "minutes"]):
-        parts.append(f"## {dataset}, {labelled} labels, about {minutes:g} minutes\n")
+        parts.append(f"## {dataset}, {labelled} labels, {minutes} minutes asked for\n")
+        parts.append(f"![Images of each]({draw_sheet(group)})\n")
         columns = ("recipe", "seed", "labels", "updates", "s", *METRICS.values())
         parts.append(markdown_table(columns, list(lines(group)), "lrl" + "r" * (len(columns) - 3)))
     commits = ", ".join(rows["commit"].unique())
     parts.append(
         f"{NOTE}\n{processor()}, {cores()} cores; commit {commits}. Written by `python benchmarks/recipes.py`.\n"
     )
-    draw_sheet(rows)
     write_text(PAGE, "\n".join(parts))
 
 
@@ -194,24 +196,25 @@ def lines(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
         yield *facts, *("–" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in METRICS)
 
 
-def draw_sheet(rows: pd.DataFrame) -> None:
-    """Draw a row of images a recipe, by the first seed, in the table's order."""
+def draw_sheet(rows: pd.DataFrame) -> str:
+    """Draw a row of images a recipe, by the first seed, in the table's order; return the file's name."""
     seen = rows.dropna(subset="frechet_distance")
     first = seen.sort_values("seed").drop_duplicates("recipe").sort_values("frechet_distance")
     strips = []
-    for recipe, seed in zip(first["recipe"], first["seed"], strict=True):
-        with Image.open(STRIPS / f"{recipe}_{seed}.png") as strip:
+    for row in first.to_dict("records"):
+        with Image.open(STRIPS / f"{'_'.join(key(row))}.png") as strip:
             side = strip.height
             strips.append(np.asarray(strip).reshape(side, -1, side).swapaxes(0, 1))
-    if not strips:
-        return
+    dataset, labelled, _, _, minutes = key(rows.iloc[0].to_dict())
+    path = HERE / f"recipes_{dataset}_{labelled}_{minutes}.png"
     save_grid(
-        FIGURE,
+        path,
         np.concatenate(strips),
         strips[0].shape[0],
         title="Two images of each class, after a few minutes of training",
         row_labels=list(first["recipe"]),
     )
+    return path.name
 
 
 def main() -> None:

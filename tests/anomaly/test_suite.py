@@ -123,7 +123,7 @@ def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
         suite.scores(normal(1, 5), ["ensembel"])
 
 
-@pytest.mark.parametrize("weight", [0.0, np.nan, np.inf, [1.0]])
+@pytest.mark.parametrize("weight", [0.0, np.nan, np.inf, [1.0], "1", True])
 def test_weights_that_are_no_number_above_0_are_refused(suite, weight):
     arrays = suite.arrays() | {"scale.features_knn.weight": np.array(weight)}
     with pytest.raises(ValueError, match=r"scale\.features_knn\.weight.*one number above 0 expected"):

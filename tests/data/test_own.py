@@ -51,6 +51,8 @@ def test_colours_become_grey_levels(animals: Path) -> None:
 def test_an_alpha_channel_may_be_opaque(animals: Path) -> None:
     Image.new("RGBA", (16, 16), (255, 0, 0, 255)).save(animals / "cat" / "0.png")
     assert load_own(animals)[0].images[0, 0, 0] == 76
+    Image.new("P", (16, 16), 0).save(animals / "cat" / "1.png", transparency=bytes([255]))
+    assert load_own(animals)[0].images[1].max() == 0
     see_through = Image.new("RGBA", (16, 16), (255, 0, 0, 255))
     see_through.putpixel((3, 4), (0, 0, 0, 254))
     see_through.save(animals / "dog" / "1.png")

@@ -41,6 +41,12 @@ def test_jpeg_and_colour_become_grey(encoded):
     np.testing.assert_array_equal(rows.images[1], GREY)
 
 
+def test_an_alpha_channel_may_be_opaque(encoded):
+    opaque = np.dstack([GREY] * 3 + [np.full_like(GREY, 255)])
+    rows = decoded(pa.array([encoded(opaque)], pa.binary()))
+    np.testing.assert_array_equal(rows.images[0], GREY)
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [

@@ -128,7 +128,7 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
 
 
 def _weight(array: NDArray[Any], name: str) -> float:
-    if array.shape != () or not 0 < array < np.inf:
+    if array.shape != () or array.dtype.kind not in "fiu" or not 0 < array < np.inf:
         raise ValueError(f"array `scale.{name}.weight`: one number above 0 expected, received {array!r}")
     return float(array)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, ImageSet
-from semisynth.data.pixels import is_opaque
+from semisynth.data.pixels import opaque_grey
 from semisynth.errors import SemisynthError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
@@ -55,9 +55,10 @@ def _read_grey(path: Path, expected: tuple[int, ...] | None) -> NDArray[np.uint8
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as image:
                 _check_header(path, image, expected)
-                if not is_opaque(image):  # it would turn black, whatever it shows
+                grey = opaque_grey(image)
+                if grey is None:
                     raise SemisynthError(f"{path}: expected an opaque image, received one with transparency")
-                return np.asarray(image.convert("L"))
+                return grey
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise SemisynthError(f"{path}: far too large, it may be a decompression bomb ({error})") from error
     except (OSError, ValueError, SyntaxError) as error:  # Pillow raises all three for damaged files

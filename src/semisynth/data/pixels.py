@@ -27,11 +27,13 @@ def from_signed(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     return from_unit((images[..., 0].astype(np.float64) + 1) / 2)
 
 
-def is_opaque(image: Image.Image) -> bool:
-    """Tell whether no pixel is transparent at all; the image is unpacked where only its pixels can say."""
-    if "A" not in image.mode.upper() and "transparency" not in image.info:
-        return True
-    return image.convert("RGBA").getchannel("A").getextrema()[0] == 255
+def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:
+    """Grey levels uint8 (height, width) of an image; None where a pixel is transparent: it would turn black."""
+    if "A" in image.mode.upper() or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if (np.asarray(image.getchannel("A")) < 255).any():
+            return None
+    return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
 def halved(images: NDArray[np.uint8]) -> NDArray[np.float32]:

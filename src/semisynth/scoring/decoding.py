@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from semisynth.data.pixels import is_opaque
+from semisynth.data.pixels import opaque_grey
 from semisynth.files import is_unicode
 from semisynth.scoring.pieces import Decoded, Raw
 
@@ -126,9 +126,10 @@ def _decoded(content: pa.Buffer | None, side: int) -> Images:
                 raise UnusableError(f"wrong size: {image.width}x{image.height}, expected {side}x{side}")
             if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
                 raise UnusableError(f"wrong dtype: mode {image.mode}, expected 8 bits a channel")
-            if not is_opaque(image):  # it would turn black, whatever it shows
+            grey = opaque_grey(image)
+            if grey is None:
                 raise UnusableError(f"transparency: mode {image.mode}, expected an opaque image")
-            return np.asarray(image if image.mode == "L" else image.convert("L"))
+            return grey
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UnusableError("wrong size: a decompression bomb") from error
     except UnusableError:

@@ -54,7 +54,7 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
     if section.dataset == "own":
         if section.path is None:
             raise SemisynthError("`download.path` is null, expected the path of your own data (`dataset: own`)")
-        return *load_own(Path(section.path).expanduser()), "own"
+        return *load_own(_expanded(section.path)), "own"
     try:
         return _fetch(section.dataset, section.timeout, section.attempts)
     except NoMirrorError as error:
@@ -62,6 +62,14 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
             raise SemisynthError(f"{error}. {REMEDY.format(section.dataset)}") from error
         _warn(section.dataset, str(error))
         return bundled_digits(), None, "bundled"
+
+
+def _expanded(path: str) -> Path:
+    """The path with a home folder in place of `~`, where there is one; else a folder may be named so."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _fetch(dataset: str, timeout: float, attempts: int) -> tuple[ImageSet, ImageSet, str]:
