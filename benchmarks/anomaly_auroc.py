@@ -216,7 +216,9 @@ def write_page() -> None:
         ]
         own = alarms_of[where]
         parts += ["False alarms of the ensemble among normal test images:\n", alarm_table(own)]
-        chart[title] = 100 * group[group["target"] != ALL_DIGITS].groupby("detector", sort=False)["auroc"].mean()
+        chart[f"{title}, {steps} updates"] = (
+            100 * group[group["target"] != ALL_DIGITS].groupby("detector", sort=False)["auroc"].mean()
+        )
     names = list(dict.fromkeys(rows["detector"]))
     series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
     save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)

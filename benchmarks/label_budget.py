@@ -25,9 +25,10 @@ ROWS, PAGE, FIGURE = HERE / "label_budget.csv", HERE / "label_budget.md", HERE /
 RUN = ["dataset", "labelled", "draw"]
 COLUMNS = [*RUN, "arm", "classifier", "error", "seconds", "peak_mib", "commit"]
 NOTE = """\
-The wall time is that of a whole run, with all stages that `compare` needs and all arms. The commit is that of the
-code that ran, whose default settings it used: before 5c3cab25821e there were half as many synthetic images, of
-latents as they were trained.
+The wall time is that of a whole run, with all arms and all stages that `compare` needs; the default run (100
+labels, draw 0) holds the two stages of anomaly scoring as well, some seconds. The commit is that of the code that
+ran, whose default settings it used: before 5c3cab25821e there were half as many synthetic images, of latents as
+they were trained.
 """
 
 

@@ -179,7 +179,8 @@ def write_page() -> None:
     parts = ["# Recipes, trained for minutes\n"]
     for (dataset, labelled, minutes), group in rows.groupby(["dataset", "labelled", "minutes"]):
         parts.append(f"## {dataset}, {labelled} labels, {minutes} minutes asked for\n")
-        parts.append(f"![Images of each]({draw_sheet(group)})\n")
+        if group["frechet_distance"].notna().any():
+            parts.append(f"![Images of each]({draw_sheet(group)})\n")
         columns = ("recipe", "seed", "labels", "updates", "s", *METRICS.values())
         parts.append(markdown_table(columns, list(lines(group)), "lrl" + "r" * (len(columns) - 3)))
     commits = ", ".join(rows["commit"].unique())
