@@ -170,6 +170,7 @@ class RecipeParts(Section):
     generator_rate: PositiveFloat | None = None
     discriminator_rate: PositiveFloat | None = None
     class_weight: NotNegative | None = Field(None, description="of the generator's class loss")
+    ensemble: Annotated[int, Field(ge=1, le=16)] | None = Field(None, description="trainings that are pooled")
 
 
 BY_NAME, OF_PARTS = TAGS = "by_name", "of_parts"  # tell in an error's location which of the two was given

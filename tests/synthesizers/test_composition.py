@@ -78,7 +78,7 @@ def test_a_slope_is_kept_where_only_the_rest_changes():
         ({"base": "dcgan", "loss": "waserstein"}, "names no loss: `waserstein`; did you mean `wasserstein`"),
         ({"base": "dcgan", "optimizer": "sgd"}, "names no optimizer: `sgd`; known: adam, rmsprop, nesterov"),
         (
-            {"base": "acgan", "normalisation": "layer"},
+            {"base": "dense_cgan", "normalisation": "layer"},
             r"recipe\.normalisation`: this base's discriminator takes no option",
         ),
         ({"base": "dcgan_small", "loss": "wasserstein", "gradient_penalty": 10.0}, "each image's own logit"),

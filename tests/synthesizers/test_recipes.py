@@ -16,9 +16,9 @@ from semisynth.synthesizers.adversarial import AdversarialModel, Keys
 from semisynth.synthesizers.conditioning import AUXILIARY, NONE, ONE_MORE_CLASS, PROJECTION
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
-from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
+from semisynth.synthesizers.recipes import OPTIMIZERS, RECIPES, recipe_by_name
 from semisynth.synthesizers.stabilisers import Stabilisers
-from semisynth.synthesizers.training import train_synthesizer
+from semisynth.synthesizers.training import check_fits, train_synthesizer
 
 SIDE = 16
 KEY = tf.constant([5, 6])
@@ -26,6 +26,30 @@ KEY = tf.constant([5, 6])
 
 def test_params_name_every_recipe():
     assert set(typing.get_args(AdversarialName)) == set(RECIPES)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer", "rates", "batch_size", "real_targets", "fake_targets"),
+    [
+        ("vanilla_gan", "adam", (0.001, 0.001), 64, (1, 1), (0, 0)),
+        ("dense_gan", "adam", (0.0002, 0.0002), 128, (0.8, 1), (0, 0.2)),
+        ("dense_cgan", "adam", (0.0005, 0.0005), 128, (0.8, 1), (0, 0.2)),
+        ("tanh_conv_gan", "nesterov", (0.0005, 0.0005), 32, (1, 1), (0, 0)),
+        ("dcgan", "rmsprop", (0.0001, 0.0002), 256, (1, 1), (0, 0)),
+        ("dcgan_small", "adam", (0.0002, 0.0002), 64, (1, 1), (0, 0)),
+        ("wgan", "rmsprop", (0.00005, 0.00005), 64, (1, 1), (0, 0)),
+        ("wgan_gp", "adam", (0.0002, 0.0002), 64, (1, 1), (0, 0)),
+        ("acgan", "adam", (0.0002, 0.0002), 64, (0.95, 0.95), (0, 0)),
+        ("sgan", "adam", (0.0002, 0.0002), 64, (1, 1), (0, 0)),
+        ("semi_acgan", "adam", (0.0008, 0.0008), 64, (1, 1), (0, 0)),
+    ],
+)
+def test_recipes_train_as_their_sources_do(name, optimizer, rates, batch_size, real_targets, fake_targets):
+    recipe = recipe_by_name(name)
+    assert recipe.optimizer is OPTIMIZERS[optimizer]
+    assert (recipe.generator_rate, recipe.discriminator_rate) == rates
+    assert recipe.batch_size == batch_size
+    assert (recipe.stabilisers.real_targets, recipe.stabilisers.fake_targets) == (real_targets, fake_targets)
 
 
 def test_the_penalty_of_a_linear_critic_is_that_of_its_slope():
@@ -245,12 +269,14 @@ def test_an_interrupted_training_with_every_stabiliser_ends_bit_identical(labell
 def test_uniform_latents_are_those_of_training_and_sampling():
     for latents in (
         pairs.VANILLA.random_latents(200, KEY),
-        pairs.VANILLA.sampled_latents(200, np.random.default_rng(0)),
+        recipe_by_name("vanilla_gan").sampled_latents(200, np.random.default_rng(0)),
     ):
         assert latents.shape == (200, 20)
         assert latents.dtype == np.float32
         assert (np.min(latents), np.mean(latents), np.max(latents)) == pytest.approx((-1, 0, 1), abs=0.05)
-    assert pairs.DENSE.sampled_latents(200, np.random.default_rng(0)).std() == pytest.approx(1, abs=0.05)
+    assert recipe_by_name("dense_gan").sampled_latents(200, np.random.default_rng(0)).std() == pytest.approx(
+        1, abs=0.05
+    )
 
 
 @pytest.mark.parametrize(
@@ -306,6 +332,15 @@ def test_a_class_head_without_labels_is_refused(labelled):
             SemisynthError, match=f"`{name}` learns classes: expected labels, received images without"
         ):
             train(recipe_by_name(name), labelled.with_labels_removed())
+
+
+def test_a_class_without_images_is_refused(labelled):
+    lacking = replace(labelled, images=labelled.images[::3], labels=labelled.labels[::3])
+    with pytest.raises(
+        SemisynthError, match="`acgan` learns classes: expected images of each, received none of b, c"
+    ):
+        check_fits(recipe_by_name("acgan"), lacking, 4)
+    check_fits(recipe_by_name("dcgan"), lacking, 4)
 
 
 def test_too_small_a_replay_is_refused(labelled):

@@ -213,3 +213,9 @@ def test_bfloat16_trains_too(train):
     assert sampler.predictor.get_layer("lstm_0").compute_dtype == "float32"
     assert history[-1]["loss"] == pytest.approx(train()[1][-1]["loss"], rel=0.05)
     assert tf.as_dtype(sampler.predictor.output.dtype) == tf.float32
+
+
+def test_images_without_labels_are_refused():
+    some = bundled_digits().take(np.arange(20)).with_labels_removed()
+    with pytest.raises(SemisynthError, match="`lstm` learns classes: expected labels, received images without"):
+        train_lstm(some.images, some, **SHORT)

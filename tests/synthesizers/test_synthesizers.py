@@ -1,4 +1,5 @@
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -81,6 +82,22 @@ def test_a_step_changes_the_weights_of_both_networks(name, train_once):
             unused = "embedding" in old.path  # a row of a class that was not drawn stays
             unused |= recipe.loss.needs_slope and old.shape == (1,)  # a shift of all scores is worth nothing
             assert unused or not np.array_equal(old.numpy(), new.numpy()), old.path
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+@pytest.mark.parametrize("still", ["generator", "discriminator"])
+def test_an_update_of_one_network_leaves_the_other_as_it_was(name, still, labelled):
+    """At a rate of 0 a network moves only if the other one's update touches it."""
+    recipe = replace(recipe_by_name(name), **{f"{still}_rate": 0.0})
+    if recipe.loss.clip:  # moves weights itself, unless they are small enough
+        recipe = replace(recipe, loss=replace(recipe.loss, clip=100.0))
+    seed_everything(1)
+    fresh = build_synthesizer(recipe, SIDE, 3)
+    trained, _ = train_synthesizer(recipe, labelled.images, labelled, batch_size=4, seed=1, **ONE_STEP)
+    for network in ("generator", "discriminator"):
+        pairs = zip(*(getattr(one, network).trainable_variables for one in (fresh, trained)), strict=True)
+        moved = [not np.array_equal(old.numpy(), new.numpy()) for old, new in pairs]
+        assert any(moved) == (network != still), network
 
 
 def test_a_step_leaves_the_labeller_as_it_was_trained(train_once):

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from semisynth.data.digits import bundled_digits
+from semisynth.errors import SemisynthError
 from semisynth.synthesizers.variational import (
     VariationalModel,
     build_variational,
@@ -186,3 +187,10 @@ def test_one_optimizer_counts_the_steps_and_updates_both_networks():
 def test_steps_that_are_no_multiple_of_the_epochs_are_refused(digits):
     with pytest.raises(ValueError, match="multiple of epochs, received 5 and 2"):
         train_vae("vae", digits.images, digits, **SHORT | {"steps": 5})
+
+
+def test_classes_need_labels(digits):
+    some = digits.take(np.arange(20)).with_labels_removed()
+    with pytest.raises(SemisynthError, match="`cvae` learns classes: expected labels, received images without"):
+        train_vae("cvae", some.images, some, **SHORT)
+    train_vae("vae", some.images, some, **SHORT)

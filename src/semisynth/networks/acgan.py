@@ -5,6 +5,7 @@ from keras import layers
 
 from semisynth.errors import SemisynthError
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import judgement
 
 LATENT_SIZE = 100
 
@@ -35,7 +36,9 @@ def generator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     return keras.Model([latent, label], layers.Activation("tanh", dtype="float32")(x), name="acgan_generator")
 
 
-def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+def discriminator(
+    side: int, classes: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False
+) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,) and `classes` logits (b, k).
 
     `features` (b, 256) is what both heads read, averaged over the places of the image.
@@ -45,10 +48,7 @@ def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.2, dtype=dtype)(x)
         x = layers.Dropout(0.3, dtype=dtype)(x)
-    flat = layers.Flatten(dtype=dtype)(x)
-    outputs = {
-        "realness": layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(flat)),
-        "classes": layers.Dense(classes, dtype="float32")(flat),
-        "features": layers.GlobalAveragePooling2D(dtype="float32")(x),
-    }
+    flat, features = layers.Flatten(dtype=dtype)(x), layers.GlobalAveragePooling2D(dtype="float32")(x)
+    outputs = judgement(flat, features, dtype, minibatch_discrimination)
+    outputs["classes"] = layers.Dense(classes, dtype="float32")(flat)
     return keras.Model(images, outputs, name="acgan_discriminator")

@@ -4,6 +4,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.heads import judgement
 from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 100
@@ -30,7 +31,7 @@ def _normalized(x: keras.KerasTensor, dtype: Dtype) -> keras.KerasTensor:
     return layers.ReLU(dtype=dtype)(layers.BatchNormalization(momentum=0.8, dtype=dtype)(x))
 
 
-def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
+def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to `realness` logits (b,).
 
     `features` (b, 512) is what it reads, averaged over the places of the image.
@@ -40,9 +41,6 @@ def discriminator(side: int, dtype: Dtype = None) -> keras.Model:
         x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.3, dtype=dtype)(x)
         x = layers.Dropout(0.3, dtype=dtype)(x)
-    flat = layers.Flatten(dtype=dtype)(x)
-    outputs = {
-        "realness": layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(flat)),
-        "features": layers.GlobalAveragePooling2D(dtype="float32")(x),
-    }
+    flat, features = layers.Flatten(dtype=dtype)(x), layers.GlobalAveragePooling2D(dtype="float32")(x)
+    outputs = judgement(flat, features, dtype, minibatch_discrimination)
     return keras.Model(images, outputs, name="dcgan_discriminator")

@@ -44,8 +44,7 @@ def train_synthesizer(
     recipe = described(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
-    if isinstance(recipe, Recipe):
-        check_fits(recipe, known, batch_size)
+    check_fits(recipe, known, batch_size)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length

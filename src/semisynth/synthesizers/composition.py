@@ -15,7 +15,7 @@ Parts = Mapping[str, Any]
 OPTIONS = ["normalisation", "minibatch_discrimination"]  # of a discriminator
 SLOPE = [field.name for field in fields(Loss)]
 STABILISERS = [field.name for field in fields(Stabilisers)]
-NUMBERS = ["generator_rate", "discriminator_rate", "class_weight"]
+NUMBERS = ["generator_rate", "discriminator_rate", "class_weight", "ensemble"]
 PARTS = [*OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import ImageSet
+from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import KIND, load_synthesizer
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler
@@ -42,7 +43,8 @@ def train_any(
     `train_vae` take beside it.
     """
     if isinstance(recipe, Recipe):
-        return train_synthesizer(recipe, real, taught, labeller=labeller, **budget)
+        train = train_ensemble if recipe.ensemble > 1 else train_synthesizer
+        return train(recipe, real, taught, labeller=labeller, **budget)
     if recipe.name == "lstm":
         return train_lstm(real, taught, **of_lstm, **budget)
     return train_vae(recipe.name, real, taught, **of_vae, **budget)

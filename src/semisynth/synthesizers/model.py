@@ -24,7 +24,10 @@ KIND = "synthesizer"
 
 @dataclass(frozen=True)
 class Synthesizer:
-    """The two networks of a recipe with their averaged weights, in float32; `class_names` may be left out."""
+    """The two networks of a recipe with their averaged weights, in float32; `class_names` may be left out.
+
+    Of an ensemble, the generator holds those of all members, and the discriminator is the first one's.
+    """
 
     recipe: Recipe
     generator: keras.Model
@@ -49,7 +52,7 @@ class Synthesizer:
 
     def sample(self, labels: NDArray[np.int64], *, seed: int) -> NDArray[np.uint8]:
         """One image a label: uint8 (n, side, side). An unconditional recipe counts the labels and ignores them."""
-        latents = self.recipe.pair.sampled_latents(len(labels), np.random.default_rng([seed, 1]))
+        latents = self.recipe.sampled_latents(len(labels), np.random.default_rng([seed, 1]))
         return self.decode(latents, labels)
 
     def decode(

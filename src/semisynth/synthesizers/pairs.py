@@ -5,9 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan, dcgan_small, dense_gan, semi_acgan, tanh_conv_gan, vanilla_gan
@@ -64,13 +62,6 @@ class Pair:
             return tf.random.stateless_uniform(shape, key, -1, 1)
         return tf.random.stateless_normal(shape, key)
 
-    def sampled_latents(self, count: int, random: np.random.Generator) -> NDArray[np.float32]:
-        """Latents float32 (count, latent) for sampling."""
-        shape = (count, self.latent_size)
-        if self.latent == "uniform":
-            return random.random(shape, np.float32) * 2 - 1
-        return random.standard_normal(shape, np.float32)
-
 
 def _without_classes(build: Build) -> Build:
     return lambda side, _, dtype=None, **options: build(side, dtype, **options)
@@ -87,7 +78,13 @@ def _plain(module: Any, *, latent: Literal["normal", "uniform"], **options: Any)
     )
 
 
-ACGAN = Pair(acgan.generator, acgan.discriminator, acgan.LATENT_SIZE, AUXILIARY)
+ACGAN = Pair(
+    acgan.generator,
+    acgan.discriminator,
+    acgan.LATENT_SIZE,
+    AUXILIARY,
+    options={"minibatch_discrimination": False},
+)
 SEMI_ACGAN = Pair(
     semi_acgan.generator,
     semi_acgan.discriminator,
@@ -95,7 +92,7 @@ SEMI_ACGAN = Pair(
     PROJECTION,
     critic=semi_acgan.CRITIC,
 )
-DCGAN = _plain(dcgan, latent="normal")
+DCGAN = _plain(dcgan, latent="normal", minibatch_discrimination=False)
 VANILLA = _plain(vanilla_gan, latent="uniform", minibatch_discrimination=False)
 DENSE = _plain(dense_gan, latent="normal", minibatch_discrimination=False)
 CONDITIONAL_DENSE = Pair(

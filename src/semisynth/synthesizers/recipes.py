@@ -6,9 +6,12 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import keras
+import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
 from semisynth.networks.dtype import Dtype
+from semisynth.networks.ensemble import pooled
 from semisynth.synthesizers import pairs
 from semisynth.synthesizers.conditioning import Conditioning
 from semisynth.synthesizers.objectives import CrossEntropy, Loss, Wasserstein
@@ -18,6 +21,8 @@ from semisynth.synthesizers.stabilisers import Stabilisers
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 Source = str | Mapping[str, Any]
 
+LARGEST_ENSEMBLE = 16
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -26,6 +31,7 @@ class Recipe:
     Every discriminator gives `realness` and `features`, and `classes` where the conditioning tells them.
     `class_weight` is that of the generator's class loss. `optimizer` builds from a learning rate and the momentum
     of the averaged weights (0: none). `batch_size` and the rates are the recipe's own, where parameters give none.
+    An `ensemble` of more than 1 trains so many pairs, each from a seed of its own, whose generators are pooled.
     `source` is what `composition.recipe_from` makes it from again; "" stands for the name.
     SemisynthError where the parts don't go together.
     """
@@ -39,10 +45,15 @@ class Recipe:
     stabilisers: Stabilisers = field(default_factory=Stabilisers)
     class_weight: float = 1.0
     batch_size: int = 64
+    ensemble: int = 1
     source: Source = ""
 
     def __post_init__(self) -> None:
         refuse = f"recipe `{self.name}`: "
+        if not 1 <= self.ensemble <= LARGEST_ENSEMBLE:
+            raise SemisynthError(
+                f"{refuse}`ensemble` of 1 to {LARGEST_ENSEMBLE} expected, received {self.ensemble}"
+            )
         self._check_classes(refuse)
         if self.loss.gradient_penalty and self.pair.compares_images:
             raise SemisynthError(
@@ -106,8 +117,8 @@ class Recipe:
 
     @property
     def latent_size(self) -> int:
-        """Numbers in a latent."""
-        return self.pair.latent_size
+        """Numbers in a latent; the last one of an ensemble's chooses the member."""
+        return self.pair.latent_size + (self.ensemble > 1)
 
     @property
     def latent(self) -> Literal["normal", "uniform"]:
@@ -124,9 +135,17 @@ class Recipe:
         """Whether a labeller of its own learns the classes from labelled and unlabelled images."""
         return self.pair.critic is not None
 
+    def sampled_latents(self, count: int, random: np.random.Generator) -> NDArray[np.float32]:
+        """Latents float32 (count, latent) for sampling."""
+        shape = (count, self.latent_size)
+        if self.latent == "uniform":
+            return random.random(shape, np.float32) * 2 - 1
+        return random.standard_normal(shape, np.float32)
+
     def generator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
-        """The generator with fresh weights; SemisynthError where it can't make this side."""
-        return self.pair.generator(side, classes, dtype)
+        """The generator with fresh weights, of an ensemble all; SemisynthError where it can't make this side."""
+        members = [self.pair.generator(side, classes, dtype) for _ in range(self.ensemble)]
+        return pooled(members, self.latent) if self.ensemble > 1 else members[0]
 
     def discriminator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         """The discriminator with fresh weights; SemisynthError where it can't judge this side."""
@@ -182,6 +201,7 @@ RECIPES = {
             _rmsprop,
             generator_rate=0.0001,
             discriminator_rate=0.0002,
+            batch_size=256,
         ),
         Recipe(
             "vanilla_gan",
@@ -203,9 +223,10 @@ RECIPES = {
             "dense_cgan",
             pairs.CONDITIONAL_DENSE,
             _adam,
-            generator_rate=0.0005,
+            generator_rate=0.0005,  # at .0002 its digits come to be those asked for after the default budget
             discriminator_rate=0.0005,
-            stabilisers=ONE_SIDED,
+            stabilisers=NEAR_0_AND_1,
+            batch_size=128,
         ),
         Recipe(
             "tanh_conv_gan",

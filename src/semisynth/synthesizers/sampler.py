@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from semisynth.data.imageset import UNLABELLED, ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.training.bundle import Bundle, setting
 
@@ -165,6 +166,15 @@ class FamilySampler:
         """Those of the bundle that every family has."""
         names = {"class_names": list(self.class_names)} if self.class_names else {}
         return {"recipe": self.recipe.name, "side": self.side, "classes": self.classes} | names
+
+
+def check_labels(name: str, labelled: ImageSet) -> None:
+    """Raise SemisynthError unless every image has a label, and every class an image: recipe `name` learns them."""
+    if (labelled.labels == UNLABELLED).any():
+        raise SemisynthError(f"recipe `{name}` learns classes: expected labels, received images without")
+    if missing := sorted(set(range(labelled.classes)) - set(labelled.labels.tolist())):
+        names = ", ".join(labelled.class_names[label] for label in missing)
+        raise SemisynthError(f"recipe `{name}` learns classes: expected images of each, received none of {names}")
 
 
 def class_names_in(bundle: Bundle) -> tuple[str, ...]:

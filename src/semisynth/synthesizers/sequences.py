@@ -13,6 +13,7 @@ from semisynth.data.imageset import ImageSet
 from semisynth.networks import lstm
 from semisynth.synthesizers.likelihood import LikelihoodModel, drawn_batches, fit_likelihood
 from semisynth.synthesizers.patches import fit_codebook, unigram_entropy
+from semisynth.synthesizers.sampler import check_labels
 from semisynth.synthesizers.sequence_sampler import SequenceSampler, Size, build_sequences, nats_of, sequences_of
 from semisynth.training.batches import balanced_batches
 from semisynth.training.checkpoint import History
@@ -57,7 +58,9 @@ def train_lstm(
 
     `steps` updates in `epochs` parts of equal length, the classes drawn evenly; weights are averaged: see
     `fit_likelihood`. `on_epoch` receives the number of the epoch, from 1, and the model as it stands.
+    SemisynthError where labels are missing.
     """
+    check_labels("lstm", labelled)
     seed_everything(seed)
     codebook, size = fit_codebook(real, codes=codes, patch=patch, seed=seed), size or Size()
     tokens = sequences_of(codebook, labelled.images, labelled.labels)

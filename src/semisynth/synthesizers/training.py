@@ -9,12 +9,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from semisynth.data.imageset import UNLABELLED, ImageSet
+from semisynth.data.imageset import ImageSet
 from semisynth.data.pixels import to_signed
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
 from semisynth.synthesizers.model import Synthesizer, build_synthesizer
 from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.sampler import Family, check_labels
 from semisynth.training.batches import balanced_batches, index_batches
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
@@ -38,7 +39,7 @@ def train_synthesizer(
     resume: Path | None = None,
     on_epoch: Callable[[int, Synthesizer], None] | None = None,
 ) -> tuple[Synthesizer, History]:
-    """Train `recipe` for `steps` updates, in `epochs` parts of equal length; return it with its history.
+    """Train one pair of `recipe` for `steps` updates, in `epochs` parts of equal length; give it with its history.
 
     `real` uint8 (n, side, side) are all images without labels, `labelled` those whose class is known; for a recipe
     that learns labels they are those that its trained `labeller` is sure of. Where the discriminator judges by
@@ -81,11 +82,11 @@ def train_synthesizer(
     return averaged(trained, model), history
 
 
-def check_fits(recipe: Recipe, labelled: ImageSet, batch_size: int) -> None:
+def check_fits(recipe: Recipe | Family, labelled: ImageSet, batch_size: int) -> None:
     """Raise SemisynthError where the recipe needs labels that are missing, or keeps too few images for a batch."""
-    if recipe.learns_classes and not (labelled.labels != UNLABELLED).all():
-        raise SemisynthError(f"recipe `{recipe.name}` learns classes: expected labels, received images without")
-    if 0 < recipe.stabilisers.replay < batch_size // 2:
+    if recipe.learns_classes:
+        check_labels(recipe.name, labelled)
+    if isinstance(recipe, Recipe) and 0 < recipe.stabilisers.replay < batch_size // 2:
         raise SemisynthError(
             f"recipe `{recipe.name}`: expected `replay` of at least half a batch, {batch_size // 2}, "
             f"received {recipe.stabilisers.replay}"

@@ -20,7 +20,7 @@ from semisynth.networks import vae
 from semisynth.networks.dtype import Dtype
 from semisynth.synthesizers.likelihood import LikelihoodModel, drawn_batches, fit_likelihood
 from semisynth.synthesizers.model import KIND
-from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, class_names_in
+from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, check_labels, class_names_in
 from semisynth.training.batches import balanced_batches, index_batches
 from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.checkpoint import History
@@ -139,8 +139,10 @@ def train_vae(
     """Train `vae` on the images `real` uint8 (n, side, side), or `cvae` on `labelled`, the classes drawn evenly.
 
     `steps` updates in `epochs` parts of equal length; weights are averaged: see `fit_likelihood`. `on_epoch`
-    receives the number of the epoch, from 1, and the model as it stands.
+    receives the number of the epoch, from 1, and the model as it stands. SemisynthError where `cvae` lacks labels.
     """
+    if FAMILIES[recipe].learns_classes:
+        check_labels(recipe, labelled)
     seed_everything(seed)
     fresh = build_variational(recipe, labelled.side, labelled.classes, latent_size, dtype_policy(precision))
     model = VariationalModel(fresh.encoder, fresh.decoder, seed)
