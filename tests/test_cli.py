@@ -92,6 +92,7 @@ def test_quarantined_rows_end_with_status_3(summary):
         ["--model", "m", "--out", "o.npz", "--seed", "-1"],
         ["--model", "m", "--out", "o.npz", "--truncation", "0"],
         ["--model", "m", "--out", "o.npz", "--truncation", "nan"],
+        ["--model", "m", "--out", "o.npz", "--temperature", "-0.1"],
         ["--model", "m", "--out", "o.npz", "--format", "jpg"],
     ],
 )
@@ -109,12 +110,12 @@ def test_sample_without_a_model_fails_with_one_line(tmp_path):
 def test_options_reach_the_samples(monkeypatch):
     asked = []
     monkeypatch.setattr("semisynth.sampling.job.write_samples", lambda *arguments: asked.append(arguments) or 12)
-    more = "--class b --class a --count 6 --seed 3 --truncation 0.5 --format folder --force"
+    more = "--class b --class a --count 6 --seed 3 --truncation 0.5 --temperature 2 --format folder --force"
     done = CliRunner().invoke(app, ["sample", "--model", "m", "--out", "o", *more.split()])
     assert (done.exit_code, done.stdout) == (0, "o: 12 images\n")
     ((model, out, options),) = asked
     assert (str(model), str(out)) == ("m", "o")
-    assert options == SampleOptions(("b", "a"), 6, 3, 0.5, "folder", True)
+    assert options == SampleOptions(("b", "a"), 6, 3, 0.5, 2.0, "folder", True)
 
 
 @pytest.mark.parametrize(

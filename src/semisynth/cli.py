@@ -157,6 +157,9 @@ def sample(
     ] = 10,
     seed: Seed = 0,
     truncation: Truncation = None,
+    temperature: Annotated[
+        float | None, typer.Option(min=0, help="of recipe `lstm`, else as it was trained; 0 draws the likeliest")
+    ] = None,
     output_format: Annotated[
         FileFormat | None, typer.Option("--format", help="else by the name of `--out`")
     ] = None,
@@ -170,7 +173,7 @@ def sample(
     from semisynth.sampling.job import write_samples
     from semisynth.sampling.samples import SampleOptions
 
-    options = SampleOptions(tuple(classes or ()), count, seed, truncation, output_format, force)
+    options = SampleOptions(tuple(classes or ()), count, seed, truncation, temperature, output_format, force)
     with_clear_errors(lambda: print(f"{out}: {write_samples(model, out, options)} images"))
 
 

@@ -12,6 +12,8 @@ from semisynth.sampling.job import write_samples
 from semisynth.sampling.latents import draw_latents
 from semisynth.sampling.samples import SampleOptions
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
+from semisynth.synthesizers.patches import Codebook
+from semisynth.synthesizers.sequence_sampler import Size, build_sequences
 
 
 @pytest.fixture
@@ -103,6 +105,23 @@ def test_a_picture_holds_every_image_and_nothing_is_cut_off(bundle, tmp_path):
         assert (edge == 255).all()
 
 
+def test_patches_are_drawn_at_the_temperature_asked_for(tmp_path):
+    shades = Codebook(np.repeat(np.array([[0], [80], [160], [240]], np.float32), 16, axis=1))
+    trained = build_sequences(shades, 16, 2, Size(8, 16, 1), temperature=1.0, unigram_entropy=2.0)
+    trained.save(tmp_path / "lstm")
+
+    def drawn(temperature):
+        options = SampleOptions(("0",), count=5, temperature=temperature, force=True)
+        write_samples(tmp_path / "lstm", tmp_path / "drawn.npz", options)
+        return load_images(tmp_path / "drawn.npz").images
+
+    assert len(np.unique(drawn(0.0), axis=0)) == 1
+    assert len(np.unique(drawn(None), axis=0)) == 5
+    np.testing.assert_array_equal(drawn(1.0), drawn(None))
+    with pytest.raises(SemisynthError, match="expected a temperature of 0 or more, received -1"):
+        drawn(-1.0)
+
+
 def left(folder):
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*"))
 
@@ -114,6 +133,7 @@ def left(folder):
         ("a.npz", {"classes": ("7",)}, "`--class 7` names no class; known classes: coat, dress/skirt, shirt"),
         ("a.npz", {"classes": ("coat", "0")}, "`--class coat`: asked for twice"),
         ("a.npz", {"count": 0}, "`--count` must be at least 1, received 0"),
+        ("a.npz", {"temperature": 1.0}, "recipe `semi_acgan` has none, `lstm` alone does"),
         ("a.npz", {"truncation": 0.0}, "`--truncation` must be larger than 0, received 0"),
         ("a.jpg", {}, "expected a name that ends in .npz or .png"),
         ("a.png", {"format": "npz"}, "expected a name that ends in .npz, received `a.png`"),

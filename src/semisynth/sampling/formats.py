@@ -13,7 +13,7 @@ from semisynth.errors import SemisynthError
 from semisynth.files import replacing_file, replacing_folder
 from semisynth.reporting.figures import save_grid
 from semisynth.sampling.classes import names_of
-from semisynth.sampling.samples import Samples
+from semisynth.sampling.samples import SampleOptions, Samples
 
 BYTES_BESIDE = 9  # an image: its label and its provenance
 GRID_COLUMNS, MOST_GRID_ROWS, GRID_WIDTH = 20, 100, 1200  # the width in screen pixels, at most
@@ -79,7 +79,7 @@ def write_png(out: Path, samples: Samples) -> None:
         out,
         padded.reshape(-1, trained.side, trained.side),
         columns,
-        title=f"{trained.recipe.name}, seed {options.seed}{told(options.truncation)}",
+        title=f"{trained.recipe.name}, seed {options.seed}{told(options)}",
         row_labels=_row_labels(samples, rows_per_class) if trained.has_classes else None,
         width=GRID_WIDTH,
     )
@@ -94,9 +94,10 @@ def check_rows(out: Path, rows: int) -> None:
         )
 
 
-def told(truncation: float | None) -> str:
-    """The truncation as a title tells it."""
-    return "" if truncation is None else f", truncation {truncation:g}"
+def told(options: SampleOptions) -> str:
+    """Truncation and temperature as a title tells them, where they are given."""
+    given = {"truncation": options.truncation, "temperature": options.temperature}
+    return "".join(f", {name} {value:g}" for name, value in given.items() if value is not None)
 
 
 def _row_labels(samples: Samples, rows_per_class: int) -> list[str]:

@@ -8,7 +8,7 @@ from semisynth.sampling.formats import write_folder, write_npz, write_png
 from semisynth.sampling.latents import check_truncation
 from semisynth.sampling.outputs import OutputFormat, check_vacant, format_of
 from semisynth.sampling.samples import SampleOptions, Samples
-from semisynth.synthesizers.families import load_sampler
+from semisynth.synthesizers.families import at_temperature, load_sampler
 
 WRITERS: Mapping[OutputFormat, Callable[[Path, Samples], None]] = {
     "npz": write_npz,
@@ -20,14 +20,14 @@ WRITERS: Mapping[OutputFormat, Callable[[Path, Samples], None]] = {
 def write_samples(model: Path, out: Path, options: SampleOptions) -> int:
     """Write images of the synthesizer in the bundle `model` to `out`, whole or not at all; return how many.
 
-    SemisynthError where an option or the bundle is wrong, something stands at `out` already, or the images are
-    too many for the format.
+    A temperature replaces the one that recipe `lstm` was trained with. SemisynthError where an option or the
+    bundle is wrong, something stands at `out` already, or the images are too many for the format.
     """
     if options.count < 1:
         raise SemisynthError(f"`--count` must be at least 1, received {options.count}")
     kind = format_of(out, options.format)
     check_vacant(out, kind, force=options.force)
-    samples = Samples(load_sampler(model), options)
+    samples = Samples(at_temperature(load_sampler(model), options.temperature), options)
     check_truncation(options.truncation, samples.synthesizer.recipe)
     WRITERS[kind](out, samples)
     return len(samples)

@@ -24,6 +24,7 @@ class SampleOptions:
     count: int = 10
     seed: int = 0
     truncation: float | None = None
+    temperature: float | None = None
     format: OutputFormat | None = None
     force: bool = False
 

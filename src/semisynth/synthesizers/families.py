@@ -1,6 +1,7 @@
 """Synthesizers of every family: what trains each, measures how likely it finds images, and loads it."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import ImageSet
+from semisynth.errors import SemisynthError
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import KIND, load_synthesizer
 from semisynth.synthesizers.recipes import Recipe
@@ -58,6 +60,17 @@ def likelihood_of(trained: Sampler, known: ImageSet) -> dict[str, float]:
         bits = trained.bits_per_token(known.images, known.labels)
         return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
     return {}
+
+
+def at_temperature(trained: Sampler, temperature: float | None) -> Sampler:
+    """The model at another temperature, or as it is at None; SemisynthError below 0, and where it has none."""
+    if temperature is None:
+        return trained
+    if not isinstance(trained, SequenceSampler):
+        raise SemisynthError(
+            f"`--temperature`: recipe `{trained.recipe.name}` has none, `lstm` alone does; leave the option out"
+        )
+    return replace(trained, temperature=temperature)
 
 
 def load_sampler(folder: Path) -> Sampler:
