@@ -102,7 +102,7 @@ def score_pieces(
         part: PartWriter | None = None
         for piece, done in scored:
             if part is None:
-                writer = PartWriter(task.out, piece, scorer.schema, options.format, options.explain)
+                writer = PartWriter(task, piece, scorer.schema)
                 part = stack.enter_context(writer.opened())
             if done is None:  # the piece ends: what befalls the next one can't harm its part
                 stack.close()
