@@ -77,10 +77,16 @@ class Scorer:
 
 def load_scorer(task: Task) -> Scorer:
     """Load the task's model; SemisynthError where it is no longer the one that the job began with."""
+    _check_digest(task)
+    model = load_detector(task.model)
+    _check_digest(task)  # again: it may have been exchanged while it was read
+    return Scorer(model, task.options)
+
+
+def _check_digest(task: Task) -> None:
     received = digest_of(task.model)
     if received != task.digest:
         raise SemisynthError(f"{task.model}: model {task.digest} expected, received {received}")
-    return Scorer(load_detector(task.model), task.options)
 
 
 def score_pieces(
