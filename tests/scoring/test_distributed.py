@@ -1,19 +1,25 @@
 """The Ray engine on a real cluster on this machine: two workers, in processes of their own."""
 
 import builtins
+import errno
+import json
 import os
 import signal
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
 from semisynth.errors import SemisynthError
-from semisynth.scoring import job, scorer
-from semisynth.scoring.distributed import RayEngine
-from semisynth.scoring.model import load_detector
-from semisynth.scoring.options import JobOptions
+from semisynth.scoring import distributed, job, scorer
+from semisynth.scoring.distributed import RayEngine, _absolute, _PieceScorer
+from semisynth.scoring.folder import staging
+from semisynth.scoring.model import digest_of, load_detector
+from semisynth.scoring.options import JobOptions, Task
+from semisynth.scoring.parts import is_finished
+from semisynth.scoring.pieces import Piece
 
 OPTIONS = JobOptions(alpha=0.02, rows_per_part=10, explain=2)
 WORKERS = 2
@@ -29,6 +35,72 @@ def test_where_ray_is_missing_the_message_names_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_ray)
     with pytest.raises(SemisynthError, match=r"needs Ray, which is not installed: pip install '\.\[ray\]'"):
         RayEngine()
+
+
+@pytest.fixture
+def task(folder, tmp_path):
+    """A task on the session's detector, with an output folder that is ready for its workers."""
+    (tmp_path / "out").mkdir()
+    started = Task(folder, digest_of(folder), tmp_path / "out", OPTIONS)
+    with staging(started):
+        yield started
+
+
+@pytest.fixture
+def worker(monkeypatch):
+    """Makes a worker in this process, whose TensorFlow has its threads already; without Ray."""
+    for name in ("set_intra_op_parallelism_threads", "set_inter_op_parallelism_threads"):
+        monkeypatch.setattr(distributed.tf.config.threading, name, lambda count: None)
+    return _PieceScorer
+
+
+def asked(piece):
+    return {"piece": [json.dumps(asdict(piece))]}
+
+
+@pytest.fixture
+def piece(noise, tmp_path):
+    """A piece of an input of 30 images of which none can be scored."""
+    np.savez(tmp_path / "x.npz", images=noise(0, 30).astype(np.float32))
+    return Piece(0, "npz", str(tmp_path / "x.npz"), 0, 30)
+
+
+def test_a_finished_piece_that_is_asked_for_again_is_left_alone(worker, task, piece, monkeypatch):
+    assert worker(task, None)(asked(piece)) == {"rows": [30], "error": [""]}
+    before = {path: path.stat().st_mtime_ns for path in task.out.rglob("*") if path.is_file()}
+    assert is_finished(task.out, 0, "parquet")
+    monkeypatch.setattr(distributed, "score_pieces", lambda *given: pytest.fail("scored again"))
+    assert worker(task, None)(asked(piece)) == {"rows": [30], "error": [""]}
+    assert {path: path.stat().st_mtime_ns for path in task.out.rglob("*") if path.is_file()} == before
+
+
+def test_a_full_disk_is_told_as_by_the_local_engine(worker, task, piece, monkeypatch):
+    def full(*given):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(distributed, "score_pieces", full)
+    (error,) = worker(task, None)(asked(piece))["error"]
+    assert error.startswith(f"{task.out}: no space left on the disk; finished parts are kept, make room")
+
+
+def test_a_worker_enters_the_drivers_folder_for_relative_inputs_alone(worker, task, piece, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert worker(task, None)(asked(piece))["error"] == [""]
+    relative = replace(piece, index=1, path="x.npz")
+    (error,) = worker(task, str(tmp_path / "nowhere"))(asked(relative))["error"]
+    assert error.startswith(
+        f"{tmp_path}/nowhere: expected on every node, since inputs are relative to it, received"
+    )
+    os.chdir("/")
+    assert worker(task, str(tmp_path))(asked(relative))["error"] == [""]
+
+
+def test_a_workers_paths_hold_anywhere_and_links_stay(tmp_path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path)
+    task = _absolute(Task(Path("link/model"), "digest", Path("link/out"), OPTIONS))
+    assert (task.model, task.out) == (tmp_path / "link/model", tmp_path / "link/out")
 
 
 @pytest.fixture(scope="module")
@@ -117,3 +189,16 @@ def test_what_a_worker_refuses_comes_back_as_an_error(cluster, folder, noise, tm
             replace(OPTIONS, strict=True),
             RayEngine(workers=1),
         )
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_relative_names_stand_in_the_output_as_they_were_given(cluster, folder, noise, tmp_path, monkeypatch):
+    images = noise(0, 30).astype(np.float32)
+    np.savez(tmp_path / "bad.npz", images=images)
+    np.savez(tmp_path / "x.npz", images=noise(0, 30))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("semisynth.scoring.model.BATCH_SIZE", 500)
+    monkeypatch.setattr(scorer, "load_detector", load_detector)
+    for out, engine in (("local", scorer.score_pieces), ("ray", RayEngine(workers=1))):
+        job.run_job(["x.npz", "bad.npz"], folder, Path(out), replace(OPTIONS, rows_per_part=30), engine)
+    assert contents(tmp_path / "ray") == contents(tmp_path / "local")

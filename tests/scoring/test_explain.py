@@ -5,9 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semisynth.scoring.explain import MAGNIFIED, residual_picture
+from semisynth.errors import SemisynthError
+from semisynth.scoring.explain import MAGNIFIED, residual_picture, write_explanations
+from semisynth.scoring.inputs import survey
 from semisynth.scoring.job import run_job
 from semisynth.scoring.options import JobOptions
+from semisynth.scoring.pieces import Columns
 
 OPTIONS = JobOptions(alpha=0.02, rows_per_part=50, explain=4)
 
@@ -44,6 +47,14 @@ def test_explanations_are_made_again_where_the_job_was_cut_off_before_them(expla
     explained.rmdir()
     run_job([str(tmp_path / "x.npz")], folder, tmp_path / "out", OPTIONS)
     assert {path.name: path.read_bytes() for path in explained.iterdir()} == before
+
+
+def test_an_image_that_is_not_there_any_more_is_named(model, noise, tmp_path):
+    np.savez(tmp_path / "x.npz", images=noise(0, 5).astype(np.float32) * np.nan)
+    pieces = survey([str(tmp_path / "x.npz")], Columns(), 50).pieces
+    worst = [{"piece": 0, "row": 3, "id": "i3", "score": 1.0, "p_value": 0.1}]
+    with pytest.raises(SemisynthError, match=r"x\.npz: expected the image i3 that was scored, received none"):
+        write_explanations(tmp_path / "explain", model, pieces, worst, Columns())
 
 
 def test_no_more_are_explained_than_there_are(folder, rings, tmp_path):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,11 +16,14 @@ import pytest
 from scipy.stats import kstest
 
 from semisynth.errors import SemisynthError
+from semisynth.scoring import scorer
 from semisynth.scoring.folder import locked
 from semisynth.scoring.job import run_job
-from semisynth.scoring.options import JobOptions
+from semisynth.scoring.model import digest_of, load_detector
+from semisynth.scoring.options import JobOptions, Task
 from semisynth.scoring.parts import TableWriter
 from semisynth.scoring.pieces import Columns
+from semisynth.scoring.scorer import score_pieces
 
 COLUMNS = ["id", "score", "p_value", "is_anomaly", "predicted_label", "confidence"]
 OPTIONS = JobOptions(alpha=0.02, rows_per_part=100)
@@ -272,6 +276,56 @@ def test_the_manifest_says_what_was_run(run, planted, folder, tmp_path):
     assert "strict" not in manifest["options"]
     assert manifest["inputs"][0]["rows"] == 320
     assert len(manifest["inputs"][0]["sha256"]) == len(manifest["model_sha256"]) == 64
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_cut_off_between_two_renames_the_job_goes_on_with_the_same_output(
+    run, rings, tmp_path, monkeypatch, renames
+):
+    np.savez(tmp_path / "x.npz", images=rings(5, 100))
+    np.savez(tmp_path / "bad.npz", images=np.full((100, 20, 20), np.nan, np.float32))
+    named = tmp_path / "x.npz", tmp_path / "bad.npz"
+    run(*named, out="whole")
+    rename, seen = Path.replace, []
+
+    def cut(path, target):
+        if "000001" in target.name:  # the second piece: its quarantine, its counts, its part
+            seen.append(target)
+            if len(seen) > renames:
+                raise KeyboardInterrupt
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(*named)
+    monkeypatch.setattr(Path, "replace", rename)
+    assert part_names(tmp_path / "out") == ["part-000000.parquet"]
+    assert run(*named)["quarantined"] == {"NaN": 100}
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def test_an_input_that_changes_during_the_job_ends_it(run, planted, tmp_path):
+    def engine(scorer, task, pieces, on_rows):
+        score_pieces(scorer, task, pieces[:1])
+        os.utime(planted, ns=(0, 0))
+        score_pieces(scorer, task, pieces[1:])
+
+    with pytest.raises(SemisynthError, match=r"x\.parquet: changed during the job: .*:0$"):
+        run(planted, engine=engine)
+    assert part_names(tmp_path / "out") == ["part-000000.parquet"]
+
+
+def test_a_model_that_is_exchanged_while_it_is_loaded_is_refused(model, folder, tmp_path, monkeypatch):
+    model.save(tmp_path / "model")
+
+    def exchanged(path):
+        replace(model, class_names=("one", "two")).save(path)
+        return load_detector(path)
+
+    monkeypatch.setattr(scorer, "load_detector", exchanged)
+    task = Task(tmp_path / "model", digest_of(tmp_path / "model"), tmp_path / "out", OPTIONS)
+    with pytest.raises(SemisynthError, match=rf"model {task.digest} expected, received"):
+        scorer.load_scorer(task)
 
 
 SLOW = """

@@ -1,20 +1,23 @@
 """The same scorer on Ray Data: an actor holds the model, a task is one piece, a part is renamed when it is whole.
 
-A task that is run again, since its worker was killed, writes the same part again; nothing is appended, so nothing
-doubles, and what is missing is run again. Inputs, model and output folder must be at the same paths on every node.
+A task that is run again, since its worker was killed, leaves a finished part alone, and else writes it; nothing is
+appended, so nothing doubles, and what is missing is run again. Inputs, model and output folder must be at the same
+paths on every node.
 """
 
 import json
 import os
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from semisynth.errors import SemisynthError
+from semisynth.scoring.durable import full_disk_named
 from semisynth.scoring.options import Task
+from semisynth.scoring.parts import is_finished
 from semisynth.scoring.pieces import Piece
 from semisynth.scoring.scorer import Scorer, load_scorer, score_pieces
 
@@ -64,7 +67,7 @@ class RayEngine:
         )
         done = rows.map_batches(
             _PieceScorer,
-            fn_constructor_args=(task, str(Path.cwd())),
+            fn_constructor_args=(_absolute(task), None if all(map(_is_absolute, pieces)) else str(Path.cwd())),
             batch_size=1,
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(size=workers),
@@ -77,9 +80,12 @@ class RayEngine:
 
 
 class _PieceScorer:
-    """An actor: loads the model once, by its path, and scores one piece a call; paths are relative to `folder`."""
+    """An actor: loads the model once, by its path, and scores one piece a call.
 
-    def __init__(self, task: Task, folder: str) -> None:
+    Inputs, whose names stand in the output as the user gave them, may be relative to `folder`.
+    """
+
+    def __init__(self, task: Task, folder: str | None) -> None:
         tf.config.threading.set_intra_op_parallelism_threads(1)  # as many as the CPUs that it was given
         tf.config.threading.set_inter_op_parallelism_threads(1)
         self._task, self._folder = task, folder
@@ -89,15 +95,42 @@ class _PieceScorer:
         """Score the piece in `batch`; an error that a user can mend comes back as text: retrying won't help."""
         piece = _piece(str(batch["piece"][0]))
         try:
-            if self._scorer is None:  # here, since Ray would try a constructor that fails again and again
-                os.chdir(self._folder)
-                self._scorer = load_scorer(self._task)
-            score_pieces(self._scorer, self._task, [piece])
+            with full_disk_named(self._task.out):
+                self._score(piece)
         except (SemisynthError, OSError) as error:
             return {"rows": [0], "error": [str(error) or type(error).__name__]}
         return {"rows": [piece.rows], "error": [""]}
 
+    def _score(self, piece: Piece) -> None:
+        task = self._task
+        if is_finished(task.out, piece.index, task.options.format):
+            return  # by a worker that was killed before it could say so
+        if self._scorer is None:  # here, since Ray would try a constructor that fails again and again
+            if self._folder is not None:
+                _enter(self._folder)
+            self._scorer = load_scorer(task)
+        score_pieces(self._scorer, task, [piece])
+
+
+def _absolute(task: Task) -> Task:
+    """The task with paths that hold in any working directory."""
+    return replace(task, model=task.model.absolute(), out=task.out.absolute())
+
+
+def _is_absolute(piece: Piece) -> bool:
+    return all(Path(name).is_absolute() for name in piece.names or (piece.path,))
+
+
+def _enter(folder: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError as error:
+        raise SemisynthError(
+            f"{folder}: expected on every node, since inputs are relative to it, received: {error.strerror}; "
+            "give them as absolute paths"
+        ) from error
+
 
 def _piece(text: str) -> Piece:
     values = json.loads(text)
-    return Piece(**values | {"groups": tuple(values["groups"]), "names": tuple(values["names"])})
+    return Piece(**values | {key: tuple(values[key]) for key in ("groups", "names", "stamps")})

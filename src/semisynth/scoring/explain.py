@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from semisynth.anomaly.judged import Judged
+from semisynth.errors import SemisynthError
 from semisynth.files import replacing_folder, write_csv
 from semisynth.reporting.figures import save_grid
 from semisynth.scoring.decoding import decode
 from semisynth.scoring.inputs import Reader
 from semisynth.scoring.model import BATCH_SIZE, DetectorModel
+from semisynth.scoring.parts import place
 from semisynth.scoring.pieces import Columns, Piece
 
 COLUMNS = ["rank", "id", "score", "p_value", "nearest_id", "likeliest_class", "picture"]
@@ -28,8 +30,7 @@ def write_explanations(
 
     A residual is the image minus what the principal components of normal images make of it.
     """
-    found = dict(_images(pieces, worst, Reader(columns, model.side, BATCH_SIZE)))
-    images = np.stack([found[row["piece"], row["row"]] for row in worst])
+    images = _images(pieces, worst, Reader(columns, model.side, BATCH_SIZE))
     judged = model.judge(images, realness=False)
     restored, nearest = model.restored(judged), model.nearest_ids(judged)
     rows = list(_rows(worst, judged, nearest, model.class_names))
@@ -75,7 +76,19 @@ def _rows(
         }
 
 
-def _images(
+def _images(pieces: Sequence[Piece], worst: Sequence[Mapping[str, Any]], reader: Reader) -> NDArray[np.uint8]:
+    """The images of the rows, uint8 (n, side, side); SemisynthError where one can't be read any more."""
+    found = dict(_found(pieces, worst, reader))
+    for row in worst:
+        if (row["piece"], row["row"]) not in found:
+            raise SemisynthError(
+                f"{place(pieces[row['piece']], row['row'])[0]}: expected the image {row['id']} that was scored, "
+                "received none that can be read"
+            )
+    return np.stack([found[row["piece"], row["row"]] for row in worst])
+
+
+def _found(
     pieces: Sequence[Piece], worst: Sequence[Mapping[str, Any]], reader: Reader
 ) -> Iterator[tuple[tuple[int, int], NDArray[np.uint8]]]:
     """Read the images of the rows again, and decode no more than the batches that hold them."""

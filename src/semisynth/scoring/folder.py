@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,16 +12,20 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
-from semisynth.files import write_json
-from semisynth.scoring.options import JobOptions
+from semisynth.files import replacing_file
+from semisynth.scoring.durable import sync_file, sync_folder
+from semisynth.scoring.options import JobOptions, Task
 from semisynth.scoring.parts import (
     PARTS,
     QUARANTINE_SCHEMA,
+    RUN,
     STATE,
+    discard,
+    is_finished,
     most_abnormal,
-    part_path,
     quarantine_path,
     read_state,
+    staging_path,
     table_file,
 )
 from semisynth.scoring.pieces import Piece
@@ -66,10 +71,17 @@ def manifest_of(
 
 
 def claim(out: Path, manifest: dict[str, Any]) -> None:
-    """Write the manifest, or find an equal one; SemisynthError says in what an earlier job differs."""
+    """Write the manifest, or find an equal one; SemisynthError says in what an earlier job differs.
+
+    Output without a manifest is refused: nothing says which model it is of.
+    """
     path = out / MANIFEST
     if not path.exists():
-        write_json(path, manifest)
+        _refuse_output(out)
+        with replacing_file(path) as temporary, temporary.open("wb") as stream:
+            stream.write((json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode())
+            sync_file(stream)
+        sync_folder(out)
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -78,6 +90,38 @@ def claim(out: Path, manifest: dict[str, Any]) -> None:
     difference = _difference(manifest, found, "")
     if difference:
         raise SemisynthError(f"{out}: holds the output of another job ({difference}); choose another folder")
+
+
+def _refuse_output(out: Path) -> None:
+    parts = (f"{PARTS}/{path.name}" for path in sorted((out / PARTS).glob("part-*")))
+    found = next(parts, None) or next((name for name in (QUARANTINE, EXPLAIN) if (out / name).exists()), None)
+    if found:
+        raise SemisynthError(
+            f"{out}: expected {MANIFEST} of the job that wrote here, found {found} without it; "
+            "delete the folder, or choose another one"
+        )
+
+
+@contextmanager
+def staging(task: Task) -> Iterator[None]:
+    """Make the folders that the task's writers need, and delete the temporary files of earlier runs.
+
+    A worker that outlived its killed run finds its own folder gone: it can't put anything in place any more.
+    """
+    parts, state, own = task.out / PARTS, task.out / STATE, staging_path(task)
+    parts.mkdir(exist_ok=True)
+    state.mkdir(exist_ok=True)
+    earlier = list(state.glob(f"{RUN}*"))
+    own.mkdir()
+    for stale in earlier:  # renamed first: nothing can be added to it while it is deleted
+        shutil.rmtree(stale.replace(own / stale.name), ignore_errors=True)
+    for stale in (*parts.glob(".*.part"), *state.glob(".*.part")):
+        stale.unlink(missing_ok=True)
+    sync_folder(task.out)
+    try:
+        yield
+    finally:
+        shutil.rmtree(own, ignore_errors=True)
 
 
 def _difference(ours: Any, theirs: Any, where: str) -> str:
@@ -99,8 +143,11 @@ def _shown(value: Any) -> str:
 
 
 def pending(out: Path, pieces: Sequence[Piece], options: JobOptions) -> list[Piece]:
-    """The pieces that have no part yet."""
-    return [piece for piece in pieces if not part_path(out, piece.index, options.format).exists()]
+    """The pieces that are not finished; what is left of them is deleted."""
+    found = [piece for piece in pieces if not is_finished(out, piece.index, options.format)]
+    for piece in found:
+        discard(out, piece.index, options.format)
+    return found
 
 
 def totals(out: Path, pieces: Sequence[Piece], explain: int) -> dict[str, Any]:
@@ -118,8 +165,11 @@ def totals(out: Path, pieces: Sequence[Piece], explain: int) -> dict[str, Any]:
 
 def gather_quarantine(out: Path, pieces: Sequence[Piece]) -> None:
     """Write `quarantine.parquet` from what waits beside the parts; none where no row is bad."""
-    waiting = [path for piece in pieces if (path := quarantine_path(out, piece.index)).exists()]
+    waiting = [
+        quarantine_path(out, piece.index) for piece in pieces if read_state(out, piece.index)["quarantined"]
+    ]
     if not waiting:
+        (out / QUARANTINE).unlink(missing_ok=True)
         return
     with table_file(out / QUARANTINE, QUARANTINE_SCHEMA, "parquet") as writer:
         for path in waiting:

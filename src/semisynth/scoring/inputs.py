@@ -18,6 +18,7 @@ from semisynth.scoring.arrays import ArrayFile, read_arrays, survey_arrays
 from semisynth.scoring.decoding import LARGEST_ENCODED, UnusableError, check_encoded
 from semisynth.scoring.parquet import READ_BYTES, read_parquet, survey_parquet
 from semisynth.scoring.pieces import Columns, Kind, Piece, Raw
+from semisynth.scoring.stamps import check_stamp, stamp_of
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SUFFIXES: dict[str, Kind] = {".parquet": "parquet", ".pq": "parquet", ".npz": "npz", ".idx": "idx"}
@@ -53,23 +54,25 @@ def survey(named: Sequence[str], columns: Columns, rows_per_part: int, out: Path
         if path.is_dir():
             if out is not None and out.resolve().is_relative_to(path.resolve()):
                 raise SemisynthError(f"{out}: expected an output folder outside of the input folder {path}")
-            names = _unseen(_picture_files(path), seen)
-            found, digest = _in_parts(path.as_posix(), names, rows_per_part), _digest_of_names(names)
+            found = _in_parts(path.as_posix(), _unseen(_picture_files(path), seen), rows_per_part)
+            digest = _digest_of_names(found)
         elif path.suffix.lower() not in SUFFIXES and os.path.realpath(path) in seen:
             continue  # no picture: its folder, named as well, counts it among the bad ones
         else:
-            kind = _kind_of(path)
+            kind, stamp = _kind_of(path), stamp_of(str(path))
             found = (
                 survey_parquet(str(path), columns, rows_per_part)
                 if kind == "parquet"
                 else survey_arrays(str(path), kind, columns, rows_per_part)
             )
+            found = [replace(piece, stamps=(stamp,)) for piece in found]
             digest = sha256_of(path)
         pieces += found
         inputs.append({"path": path.as_posix(), "rows": sum(piece.rows for piece in found), "sha256": digest})
     if pictures:
-        pieces += _in_parts("", pictures, rows_per_part)
-        inputs.append({"path": "", "rows": len(pictures), "sha256": _digest_of_names(pictures)})
+        found = _in_parts("", pictures, rows_per_part)
+        pieces += found
+        inputs.append({"path": "", "rows": len(pictures), "sha256": _digest_of_names(found)})
     if not sum(piece.rows for piece in pieces):
         raise SemisynthError(f"{', '.join(named)}: expected images to score, found no rows")
     pieces = [piece for piece in pieces if piece.rows]
@@ -83,8 +86,12 @@ class Reader:
         self.columns, self.side, self.batch_size = columns, side, batch_size
 
     def read(self, pieces: Iterable[Piece]) -> Iterator[tuple[Piece, Raw | None]]:
-        """Yield the rows of each piece in batches, and None after its last one."""
-        for (path, kind), group in itertools.groupby(pieces, key=lambda piece: (piece.path, piece.kind)):
+        """Yield the rows of each piece in batches, and None after its last one.
+
+        SemisynthError where a file is no longer the one that was surveyed.
+        """
+        same = map(_unchanged, pieces)  # as they come up: before their file is opened
+        for (path, kind), group in itertools.groupby(same, key=lambda piece: (piece.path, piece.kind)):
             if kind in ("npz", "idx"):
                 with ArrayFile.opened(path, kind) as file:
                     for piece in group:
@@ -104,8 +111,10 @@ def read_pictures(piece: Piece, batch_size: int) -> Iterator[Raw]:
     first, size = 0, 0
     cells: list[bytes | None] = []
     refused: dict[int, str] = {}
-    for name in piece.names:
+    for name, stamp in itertools.zip_longest(piece.names, piece.stamps):
         content, why = _content(name)
+        if stamp is not None:
+            check_stamp(name, stamp)
         if content is None:
             refused[len(cells)] = why
         cells.append(content)
@@ -134,7 +143,14 @@ def _content(name: str) -> tuple[bytes | None, str]:
 def _ended(piece: Piece, batches: Iterator[Raw]) -> Iterator[tuple[Piece, Raw | None]]:
     for raw in batches:
         yield piece, raw
-    yield piece, None
+    yield _unchanged(piece), None
+
+
+def _unchanged(piece: Piece) -> Piece:
+    """The piece, after a look at its file; pictures are looked at one by one, when they are read."""
+    if piece.stamps and not piece.names:
+        check_stamp(piece.path, piece.stamps[0])
+    return piece
 
 
 def _expanded(named: Sequence[str]) -> list[Path]:
@@ -201,20 +217,17 @@ def _unseen(names: list[str], seen: set[str]) -> list[str]:
 
 def _in_parts(path: str, names: list[str], rows_per_part: int) -> list[Piece]:
     return [
-        Piece(-1, "files", path, start, len(part), names=tuple(part), has_ids=True)
+        Piece(-1, "files", path, start, len(part), (), tuple(part), True, tuple(map(stamp_of, part)))
         for start in range(0, len(names), rows_per_part)
         for part in [names[start : start + rows_per_part]]
     ]
 
 
-def _digest_of_names(names: list[str]) -> str:
+def _digest_of_names(pieces: Iterable[Piece]) -> str:
     """SHA-256 of names, sizes and times of change: reading every file twice would take as long as scoring."""
     digest = hashlib.sha256()
-    for name in names:
-        try:
-            status = Path(name).stat()
-            facts = f"{status.st_size}\0{status.st_mtime_ns}"
-        except OSError:  # such as a link to nothing: it ends in quarantine
-            facts = ""
-        digest.update(f"{name}\0{facts}\n".encode(errors="surrogateescape"))
+    for piece in pieces:
+        for name, stamp in zip(piece.names, piece.stamps, strict=True):
+            facts = stamp.replace(":", "\0")  # none of a link to nothing, which ends in quarantine
+            digest.update(f"{name}\0{facts}\n".encode(errors="surrogateescape"))
     return digest.hexdigest()

@@ -1,15 +1,23 @@
 """The batch job: from inputs to output parts, restartable at any moment, with flat memory."""
 
-import errno
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from semisynth.errors import SemisynthError
+from semisynth.scoring.durable import full_disk_named
 from semisynth.scoring.explain import TABLE, write_explanations
-from semisynth.scoring.folder import EXPLAIN, claim, gather_quarantine, locked, manifest_of, pending, totals
+from semisynth.scoring.folder import (
+    EXPLAIN,
+    claim,
+    gather_quarantine,
+    locked,
+    manifest_of,
+    pending,
+    staging,
+    totals,
+)
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import survey
 from semisynth.scoring.model import digest_of
@@ -30,23 +38,16 @@ def run_job(
     `options.strict`, and on a full disk; finished parts stay.
     """
     start = time.monotonic()
-    with locked(out), _full_disk_named(out):
+    with locked(out), full_disk_named(out):
         task = Task(model, digest_of(model), out, options)
         scorer = load_scorer(task)
         found = survey(named, options.columns, options.rows_per_part, out)
         check_ids(found.pieces, options.columns)
         claim(out, manifest_of(task.digest, options, found.inputs, len(found.pieces)))
-        todo = pending(out, found.pieces, options)
-        fresh = sum(piece.rows for piece in todo)
-        with Steps("score", fresh) as steps:
-            begun = time.monotonic()
-
-            def on_rows(count: int) -> None:
-                rate = (steps.done + count) / max(time.monotonic() - begun, 1e-9)
-                steps.advance(count, _note(rate, fresh - steps.done - count))
-
-            if todo:
-                engine(scorer, task, todo, on_rows)
+        with staging(task):
+            todo = pending(out, found.pieces, options)
+            fresh = sum(piece.rows for piece in todo)
+            _score(scorer, task, todo, engine)
         counts = totals(out, found.pieces, options.explain)
         gather_quarantine(out, found.pieces)
         worst = counts.pop("worst")
@@ -64,17 +65,19 @@ def run_job(
     }
 
 
+def _score(scorer: Scorer, task: Task, pieces: list[Piece], engine: Engine) -> None:
+    """Let `engine` score the pieces, and show how far it is."""
+    total = sum(piece.rows for piece in pieces)
+    with Steps("score", total) as steps:
+        begun = time.monotonic()
+
+        def on_rows(count: int) -> None:
+            rate = (steps.done + count) / max(time.monotonic() - begun, 1e-9)
+            steps.advance(count, _note(rate, total - steps.done - count))
+
+        if pieces:
+            engine(scorer, task, pieces, on_rows)
+
+
 def _note(rate: float, left: int) -> str:
     return f"{rate:.0f} images/s  {left / max(rate, 1e-9):.0f} s left"
-
-
-@contextmanager
-def _full_disk_named(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise SemisynthError(
-            f"{out}: no space left on the disk; finished parts are kept, make room and run it again to go on"
-        ) from error

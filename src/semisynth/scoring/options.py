@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 from semisynth.scoring.pieces import Columns
 
@@ -36,9 +37,13 @@ class JobOptions:
 
 @dataclass(frozen=True)
 class Task:
-    """What a worker needs to score pieces: paths and a digest, no objects, so that it can run elsewhere."""
+    """What a worker needs to score pieces: paths and a digest, no objects, so that it can run elsewhere.
+
+    `run` tells this run of a job from those that were killed, whose workers may still be alive.
+    """
 
     model: Path
     digest: str
     out: Path
     options: JobOptions
+    run: str = field(default_factory=lambda: uuid4().hex)

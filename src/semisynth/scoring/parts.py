@@ -1,8 +1,7 @@
-"""Output parts: one a piece, renamed when it is whole, with its quarantined rows and its counts beside it."""
+"""Output parts: one a piece, renamed when it is whole, after its quarantined rows and its counts."""
 
 import contextlib
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -14,17 +13,21 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from semisynth.errors import SemisynthError
 from semisynth.files import replacing_file
-from semisynth.scoring.options import Format
+from semisynth.scoring.durable import durable_file, sync_file
+from semisynth.scoring.options import Format, Task
 from semisynth.scoring.pieces import Decoded, Piece
 
 PARTS, STATE = "parts", ".state"
+RUN = "run-"  # begins the names of staging folders
+COUNTS: Mapping[str, type] = {"rows": int, "anomalies": int, "quarantined": dict, "worst": list}
 QUARANTINE_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
 ROWS_AT_A_TIME = 2**16  # that one row group of the output holds
 
 
 def part_path(out: Path, index: int, format: Format) -> Path:
-    """Where the part of a piece stands; that it does, says that the piece is done."""
+    """Where the part of a piece stands."""
     return out / PARTS / f"part-{index:06d}.{format}"
 
 
@@ -38,9 +41,43 @@ def quarantine_path(out: Path, index: int) -> Path:
     return out / STATE / f"quarantine-{index:06d}.parquet"
 
 
+def staging_path(task: Task) -> Path:
+    """Where the writers of one run keep files that are not whole yet."""
+    return task.out / STATE / f"{RUN}{task.run}"
+
+
 def read_state(out: Path, index: int) -> dict[str, Any]:
-    """The counts of a finished part: `rows`, `anomalies`, `quarantined` by reason, `worst`."""
-    return json.loads(state_path(out, index).read_text(encoding="utf-8"))  # type: ignore[no-any-return]
+    """The counts of a finished part: `rows`, `anomalies`, `quarantined` by reason, `worst`.
+
+    SemisynthError where they can't be read.
+    """
+    path = state_path(out, index)
+    try:
+        counts = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise SemisynthError(f"{path}: expected the counts of a part, found no file") from error
+    except ValueError as error:
+        raise SemisynthError(f"{path}: expected the counts of a part, received {error}") from error
+    if not isinstance(counts, dict) or any(not isinstance(counts.get(key), kind) for key, kind in COUNTS.items()):
+        raise SemisynthError(f"{path}: expected the counts of a part, received {str(counts)[:80]}")
+    return counts
+
+
+def is_finished(out: Path, index: int, format: Format) -> bool:
+    """Whether the part of a piece, its counts and, where they tell of bad rows, its quarantine are all there."""
+    if not part_path(out, index, format).exists():
+        return False
+    try:
+        bad = read_state(out, index)["quarantined"]
+    except SemisynthError:
+        return False
+    return not bad or quarantine_path(out, index).exists()
+
+
+def discard(out: Path, index: int, format: Format) -> None:
+    """Delete what is left of a piece that is not finished: its part first, since that is what says it is."""
+    for path in (part_path(out, index, format), state_path(out, index), quarantine_path(out, index)):
+        path.unlink(missing_ok=True)
 
 
 class TableWriter:
@@ -78,44 +115,47 @@ class TableWriter:
 def table_file(target: Path, schema: pa.Schema, format: Format) -> Iterator[TableWriter]:
     """A writer for `target`, which appears whole if the block succeeds, else not at all."""
     with replacing_file(target) as temporary, temporary.open("wb") as stream:
-        writer = TableWriter(stream, schema, format)
-        try:
+        with _table_writer(stream, schema, format) as writer:
             yield writer
-            writer.close()
-            _to_disk(stream)
-        except BaseException:
-            writer.abandon()
-            raise
+        sync_file(stream)
 
 
-def _to_disk(stream: BinaryIO) -> None:
-    """Wait until the file is on the disk: else a power cut could leave its name without its content."""
-    stream.flush()
-    os.fsync(stream.fileno())
+@contextmanager
+def _table_writer(stream: BinaryIO, schema: pa.Schema, format: Format) -> Iterator[TableWriter]:
+    writer = TableWriter(stream, schema, format)
+    try:
+        yield writer
+        writer.close()
+    except BaseException:
+        writer.abandon()
+        raise
 
 
 class PartWriter:
     """Collects one piece's rows. The part itself is renamed last: until then the piece counts as not done."""
 
-    def __init__(self, out: Path, piece: Piece, schema: pa.Schema, format: Format, explain: int) -> None:
-        self._out, self._piece, self._schema, self._format = out, piece, schema, format
-        self._explain, self._rows, self._anomalies = explain, 0, 0
+    def __init__(self, task: Task, piece: Piece, schema: pa.Schema) -> None:
+        self._out, self._piece, self._schema, self._format = task.out, piece, schema, task.options.format
+        self._staging, self._explain, self._rows, self._anomalies = staging_path(task), task.options.explain, 0, 0
         self._reasons: Counter[str] = Counter()
         self._worst: list[dict[str, Any]] = []
 
     @contextmanager
     def opened(self) -> Iterator["PartWriter"]:
-        """Open the files; on success, rename them all into place."""
+        """Open the files; on success, rename them into place: the quarantine, the counts, then the part."""
         index = self._piece.index
-        quarantine_path(self._out, index).unlink(missing_ok=True)  # of a run that ended before the part was whole
-        with table_file(part_path(self._out, index, self._format), self._schema, self._format) as self._part:
+        with self._table(part_path(self._out, index, self._format), self._schema, self._format) as self._part:
             with ExitStack() as self._stack:
                 self._quarantine: TableWriter | None = None
                 yield self
             counts = {"rows": self._rows, "anomalies": self._anomalies, "quarantined": dict(self._reasons)}
-            with replacing_file(state_path(self._out, index)) as temporary, temporary.open("wb") as stream:
+            with durable_file(state_path(self._out, index), self._staging) as stream:
                 stream.write(json.dumps(counts | {"worst": self._worst}).encode())
-                _to_disk(stream)
+
+    @contextmanager
+    def _table(self, target: Path, schema: pa.Schema, format: Format) -> Iterator[TableWriter]:
+        with durable_file(target, self._staging) as stream, _table_writer(stream, schema, format) as writer:
+            yield writer
 
     def add(self, decoded: Decoded, table: pa.Table) -> None:
         """Append scored rows, and quarantine the bad ones."""
@@ -132,7 +172,7 @@ class PartWriter:
     def _add_bad(self, decoded: Decoded) -> None:
         if self._quarantine is None:
             target = quarantine_path(self._out, self._piece.index)
-            self._quarantine = self._stack.enter_context(table_file(target, QUARANTINE_SCHEMA, "parquet"))
+            self._quarantine = self._stack.enter_context(self._table(target, QUARANTINE_SCHEMA, "parquet"))
         self._quarantine.add(quarantined(self._piece, decoded.bad))
         self._reasons.update(reason.partition(":")[0] for _, reason in decoded.bad)
 

@@ -24,6 +24,7 @@ class Piece:
     """Rows `start` to `start + rows` of one input: what one output part holds.
 
     `groups`: row groups, of a Parquet file. `names`: paths, of image files. `has_ids`: the file tells ids.
+    `stamps`: of the file, or of each of `names`, when the job began; without any, changes go unnoticed.
     """
 
     index: int
@@ -34,6 +35,7 @@ class Piece:
     groups: tuple[int, ...] = ()
     names: tuple[str, ...] = ()
     has_ids: bool = False
+    stamps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -77,10 +77,16 @@ class Scorer:
 
 def load_scorer(task: Task) -> Scorer:
     """Load the task's model; SemisynthError where it is no longer the one that the job began with."""
+    _check_digest(task)
+    model = load_detector(task.model)
+    _check_digest(task)  # again: it may have been exchanged while it was read
+    return Scorer(model, task.options)
+
+
+def _check_digest(task: Task) -> None:
     received = digest_of(task.model)
     if received != task.digest:
         raise SemisynthError(f"{task.model}: model {task.digest} expected, received {received}")
-    return Scorer(load_detector(task.model), task.options)
 
 
 def score_pieces(
@@ -102,7 +108,7 @@ def score_pieces(
         part: PartWriter | None = None
         for piece, done in scored:
             if part is None:
-                writer = PartWriter(task.out, piece, scorer.schema, options.format, options.explain)
+                writer = PartWriter(task, piece, scorer.schema)
                 part = stack.enter_context(writer.opened())
             if done is None:  # the piece ends: what befalls the next one can't harm its part
                 stack.close()
