@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from semisynth.data.pixels import opaque_grey
+from semisynth.data.pixels import deep_mode, opaque_grey
 from semisynth.files import is_unicode
 from semisynth.scoring.pieces import Decoded, Raw
 
@@ -124,8 +124,8 @@ def _decoded(content: pa.Buffer | None, side: int) -> Images:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != (side, side):
                 raise UnusableError(f"wrong size: {image.width}x{image.height}, expected {side}x{side}")
-            if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
-                raise UnusableError(f"wrong dtype: mode {image.mode}, expected 8 bits a channel")
+            if deep := deep_mode(image):
+                raise UnusableError(f"wrong dtype: mode {deep}, expected 8 bits a channel")
             grey = opaque_grey(image)
             if grey is None:
                 raise UnusableError(f"transparency: mode {image.mode}, expected an opaque image")
