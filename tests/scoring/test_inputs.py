@@ -10,7 +10,7 @@ import pytest
 
 from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
-from semisynth.scoring import inputs
+from semisynth.scoring import inputs, parquet
 from semisynth.scoring.decoding import LARGEST_ENCODED, decode
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import Reader, survey
@@ -116,6 +116,20 @@ def test_a_file_name_that_is_no_utf_8_is_bad_and_stops_nothing(tmp_path, noise, 
     assert quarantined(piece, bad).to_pylist() == [
         {"file": f"{folder}/caf\\udce9.png", "row": 0, "reason": "id that is not Unicode"}
     ]
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_ids_of_a_column_that_are_no_utf_8_are_bad_and_stop_nothing(kind, tmp_path, noise, encoded):
+    raw = pa.array([b"a", b"caf\xe9", None, b"caf\xe9", "caf\u00e9".encode()], pa.large_binary())
+    ids = pa.Array.from_buffers(
+        kind, 5, raw.cast(pa.large_binary() if "large" in str(kind) else pa.binary()).buffers()
+    )
+    table = pa.table({"image": [encoded(image) for image in noise(0, 5)], "id": ids})
+    pq.write_table(table, tmp_path / "x.parquet")
+    check_ids(survey([str(tmp_path / "x.parquet")], Columns(), 7).pieces, Columns())
+    _, names, _, bad = everything([tmp_path / "x.parquet"], batch_size=10)
+    assert names == ["a", "caf\u00e9"]
+    assert bad == [(1, "id that is not Unicode"), (2, "null id"), (3, "id that is not Unicode")]
 
 
 def test_ids_that_are_no_unicode_are_no_duplicates(tmp_path, noise):
@@ -248,6 +262,78 @@ def encrypt(path):
 
 IMAGES = np.zeros((2, SIDE, SIDE), np.uint8)
 VAST = (10**15, SIDE, SIDE)
+
+
+def repeated(value, count):
+    """Many equal cells, which a file holds once."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value])).cast(pa.binary())
+
+
+def zeros(count):
+    return pa.array(np.zeros(count, np.uint8))
+
+
+LARGE = 2**20 + 1
+TOO_LARGE = f"too large: {LARGE} bytes encoded, the limit is {LARGEST_ENCODED}"
+TOO_LONG = f"wrong size: {LARGE} pixels, expected {SIDE**2}"
+
+
+@pytest.mark.parametrize(
+    ("make", "reasons"),
+    [
+        (lambda: repeated(bytes(LARGE), 30), [TOO_LARGE] * 30),
+        (
+            lambda: pa.ListArray.from_arrays(
+                [0, LARGE, LARGE, LARGE + 5], zeros(LARGE + 5), mask=pa.array([False, True, False])
+            ),
+            [TOO_LONG, "null", f"wrong size: 5 pixels, expected {SIDE**2}"],
+        ),
+        (
+            lambda: pa.FixedSizeListArray.from_arrays(zeros(2 * LARGE), LARGE, mask=pa.array([False, True])),
+            [TOO_LONG, "null"],
+        ),
+        (
+            lambda: pa.StructArray.from_arrays(
+                [pa.array([bytes(LARGE), b"x"]), pa.array(["", ""])], ["bytes", "path"]
+            ),
+            [TOO_LARGE, "undecodable: expected PNG or JPEG"],
+        ),
+    ],
+    ids=["bytes", "lists", "lists of one size", "structure"],
+)
+def test_cells_too_large_for_an_image_take_no_memory(make, reasons, tmp_path):
+    cells = make()
+    schema = pa.schema([pa.field("image", cells.type, nullable=bool(cells.null_count))])
+    pq.write_table(pa.Table.from_arrays([cells], schema=schema), tmp_path / "x.parquet")
+    pieces = survey([str(tmp_path / "x.parquet")], Columns(), 500).pieces
+    (raw,) = [raw for _, raw in Reader(Columns(), SIDE, 500).read(pieces) if raw]
+    assert raw.cells.nbytes < 2000
+    assert decode(raw, SIDE).bad == list(enumerate(reasons))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Rows and bytes of each read of a Parquet file's images, of which 2**16 bytes are read at a time."""
+    seen = []
+    plain = parquet.bounded
+    monkeypatch.setattr(parquet, "READ_BYTES", 2**16)
+    monkeypatch.setattr(
+        parquet, "bounded", lambda cells, side: seen.append((len(cells), cells.nbytes)) or plain(cells, side)
+    )
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("cells", "together", "most"),
+    [(repeated(bytes(2**16), 40), [1] * 40, 2**16 + 8), (repeated(b"x", 1200), [500, 500, 200], 2**8)],
+    ids=["large", "small"],
+)
+def test_large_cells_are_read_one_by_one_and_small_ones_into_full_batches(cells, together, most, tmp_path, reads):
+    pq.write_table(pa.table({"image": cells}), tmp_path / "x.parquet", row_group_size=90)
+    pieces = survey([str(tmp_path / "x.parquet")], Columns(), 2000).pieces
+    assert [len(raw.ids) for _, raw in Reader(Columns(), SIDE, 500).read(pieces) if raw] == together
+    assert max(size for _, size in reads) <= most
+    assert len(reads) < 1200 / parquet.FEW_ROWS + 5
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.objec
         filter(_may_repeat, pieces), lambda piece: (piece.path, piece.kind)
     ):
         if kind == "parquet":
-            for batch in id_batches(path, columns):
-                yield batch.drop_null().to_numpy(zero_copy_only=False).astype(object)
+            for ids in id_batches(path, columns):
+                yield np.array([name for name in ids if is_unicode(name)], object)  # others: quarantine
             continue
         with ArrayFile.opened(path, kind) as file:
             for piece in own:

@@ -92,7 +92,7 @@ class Reader:
                 continue
             for piece in group:
                 batches = (
-                    read_parquet(piece, self.columns, self.batch_size)
+                    read_parquet(piece, self.columns, self.side, self.batch_size)
                     if kind == "parquet"
                     else read_pictures(piece, self.batch_size)
                 )
