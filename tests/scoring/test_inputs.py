@@ -387,6 +387,18 @@ def half(path):
             lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.uint8), ids=["a"]),
             r"`ids` must be 2 strings or integers",
         ),
+def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parquet):
+    np.savez(tmp_path / "a.npz", images=IMAGES[:0], ids=np.array([], str))
+    (tmp_path / "b.idx").write_bytes(np.array([IMAGES_MAGIC, 0, SIDE, SIDE], ">u4").tobytes())
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "c.parquet")
+    full = write_parquet(tmp_path / "d.parquet", noise(0, 3))
+    found = survey([str(tmp_path / name) for name in ("a.npz", "b.idx", "c.parquet")] + [full], Columns(), 7)
+    assert [one["rows"] for one in found.inputs] == [0, 0, 0, 3]
+    assert len(everything([tmp_path / "*.*"])[1]) == 3
+    with pytest.raises(SemisynthError, match="expected images to score, found no rows"):
+        survey([str(tmp_path / "a.npz")], Columns(), 7)
+
+
         ("x.idx", lambda path: path.write_bytes(bytes(20)), r"expected magic number 2051|2051 .*expected"),
         ("x.gz", lambda path: path.write_bytes(gzip.compress(b"short")), r"x\.gz: not a whole file"),
         ("f", lambda path: path.mkdir(), r"f: expected images to score, found no rows"),
