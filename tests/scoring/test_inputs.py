@@ -194,6 +194,16 @@ def test_what_cannot_be_read_is_bad_and_stops_nothing(tmp_path, noise, encoded):
         survey([str(tmp_path / "pipe.npz")], Columns(), 7)
 
 
+def test_links_in_a_circle_are_named_or_bad(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    for named in (folder, f"{folder}/*.png", f"{folder}/*"):
+        assert everything([named])[3] == [(1, "unreadable: Too many levels of symbolic links")]
+    (tmp_path / "circle.npz").symlink_to(tmp_path / "circle.npz")
+    with pytest.raises(SemisynthError, match=r"circle\.npz: expected a file or a folder, received neither"):
+        survey([f"{tmp_path}/*.npz"], Columns(), 7)
+
+
 def test_large_pictures_come_fewer_at_a_time(tmp_path, noise, encoded, monkeypatch):
     folder = save_folder(tmp_path / "f", noise(0, 5), encoded)
     monkeypatch.setattr(inputs, "READ_BYTES", int(1.5 * len(encoded(noise(0, 1)[0]))))
@@ -207,6 +217,21 @@ def test_an_output_folder_among_the_inputs_is_refused(tmp_path, noise, encoded):
     with pytest.raises(SemisynthError, match=r"f/out: expected an output folder outside of the input folder"):
         survey([str(folder)], Columns(), 7, folder / "out")
     assert survey([str(folder)], Columns(), 7, tmp_path / "out").rows == 1
+
+
+def test_a_pattern_takes_nothing_of_the_output_folder(tmp_path, noise, write_parquet, capsys):
+    path = write_parquet(tmp_path / "sub" / "x.parquet", noise(0, 3))
+    out = tmp_path / "scores"
+    own = write_parquet(out / "parts" / "part-000000.parquet", noise(1, 3))
+    (tmp_path / "link.parquet").symlink_to(own)
+    found = survey([f"{tmp_path}/**/*.parquet", path], Columns(), 7, out)
+    assert [one["path"] for one in found.inputs] == [path]
+    assert capsys.readouterr().err == f"notice: what lies in the output folder {out} is left out of the input\n"
+    with pytest.raises(SemisynthError, match=r"no file outside of the output folder .*scores matches it"):
+        survey([f"{out}/**/*.parquet"], Columns(), 7, out)
+    assert survey([own], Columns(), 7, out).rows == 3  # it was asked for by name
+    assert survey([path], Columns(), 7, out).rows == 3
+    assert capsys.readouterr().err == ""
 
 
 def lists_of_equal_pixels(noise, encoded):
@@ -237,31 +262,6 @@ def test_rows_are_read_by_their_bytes_in_memory(make, tmp_path, noise, encoded, 
     assert sum(len(raw.ids) for raw in read) == 100
     assert max(raw.cells.nbytes for raw in read) <= 10 * SIDE**2
     assert min(len(raw.ids) for raw in read[:-1]) > 4  # few at a time, but not one by one
-
-
-def npy(array, shape=None):
-    """The bytes of an array in NumPy's format, which may promise another shape."""
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue().replace(str(array.shape).encode(), str(shape or array.shape).encode(), 1)
-
-
-def save_members(path, method=zipfile.ZIP_STORED, **members):
-    with zipfile.ZipFile(path, "w", method) as archive:
-        for name, content in members.items():
-            archive.writestr(name.replace("_npy", ".npy"), content)
-
-
-def encrypt(path):
-    """Set the flag of encryption in both headers of the only member."""
-    content = bytearray(path.read_bytes())
-    content[6] |= 1
-    content[content.index(b"PK\x01\x02") + 8] |= 1
-    path.write_bytes(content)
-
-
-IMAGES = np.zeros((2, SIDE, SIDE), np.uint8)
-VAST = (10**15, SIDE, SIDE)
 
 
 def repeated(value, count):
@@ -336,6 +336,31 @@ def test_large_cells_are_read_one_by_one_and_small_ones_into_full_batches(cells,
     assert len(reads) < 1200 / parquet.FEW_ROWS + 5
 
 
+def npy(array, shape=None):
+    """The bytes of an array in NumPy's format, which may promise another shape."""
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue().replace(str(array.shape).encode(), str(shape or array.shape).encode(), 1)
+
+
+def save_members(path, method=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, content in members.items():
+            archive.writestr(name.replace("_npy", ".npy"), content)
+
+
+def encrypt(path):
+    """Set the flag of encryption in both headers of the only member."""
+    content = bytearray(path.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
+IMAGES = np.zeros((2, SIDE, SIDE), np.uint8)
+VAST = (10**15, SIDE, SIDE)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -360,6 +385,18 @@ def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused(packed, tmp_
     (tmp_path / "x.idx").write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(SemisynthError, match=r"x\.idx: `images` .* the file ends before"):
         survey([str(tmp_path / "x.idx")], Columns(), 7)
+
+
+def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parquet):
+    np.savez(tmp_path / "a.npz", images=IMAGES[:0], ids=np.array([], str))
+    (tmp_path / "b.idx").write_bytes(np.array([IMAGES_MAGIC, 0, SIDE, SIDE], ">u4").tobytes())
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "c.parquet")
+    full = write_parquet(tmp_path / "d.parquet", noise(0, 3))
+    found = survey([str(tmp_path / name) for name in ("a.npz", "b.idx", "c.parquet")] + [full], Columns(), 7)
+    assert [one["rows"] for one in found.inputs] == [0, 0, 0, 3]
+    assert len(everything([tmp_path / "*.*"])[1]) == 3
+    with pytest.raises(SemisynthError, match="expected images to score, found no rows"):
+        survey([str(tmp_path / "a.npz")], Columns(), 7)
 
 
 def test_other_types_than_numbers_are_bad_and_not_read(tmp_path):
@@ -387,18 +424,6 @@ def half(path):
             lambda path: np.savez(path, images=np.zeros((2, 20, 20), np.uint8), ids=["a"]),
             r"`ids` must be 2 strings or integers",
         ),
-def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parquet):
-    np.savez(tmp_path / "a.npz", images=IMAGES[:0], ids=np.array([], str))
-    (tmp_path / "b.idx").write_bytes(np.array([IMAGES_MAGIC, 0, SIDE, SIDE], ">u4").tobytes())
-    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "c.parquet")
-    full = write_parquet(tmp_path / "d.parquet", noise(0, 3))
-    found = survey([str(tmp_path / name) for name in ("a.npz", "b.idx", "c.parquet")] + [full], Columns(), 7)
-    assert [one["rows"] for one in found.inputs] == [0, 0, 0, 3]
-    assert len(everything([tmp_path / "*.*"])[1]) == 3
-    with pytest.raises(SemisynthError, match="expected images to score, found no rows"):
-        survey([str(tmp_path / "a.npz")], Columns(), 7)
-
-
         ("x.idx", lambda path: path.write_bytes(bytes(20)), r"expected magic number 2051|2051 .*expected"),
         ("x.gz", lambda path: path.write_bytes(gzip.compress(b"short")), r"x\.gz: not a whole file"),
         ("f", lambda path: path.mkdir(), r"f: expected images to score, found no rows"),
