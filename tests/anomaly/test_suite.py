@@ -135,3 +135,72 @@ def test_calibration_scores_out_of_order_are_refused(suite):
     arrays["calibration.pca"] = arrays["calibration.pca"][::-1]
     with pytest.raises(ValueError, match=r"calibration\.pca.*rising order expected"):
         from_arrays(arrays)
+
+
+SIZES = {"side": 16, "pixels": 256, "halved": 64, "features": 8, "classes": 3, "realness": 1}
+
+
+def test_what_was_learnt_fits_its_layout(suite):
+    from_arrays(suite.arrays()).check(SIZES)
+
+
+def test_any_array_of_another_shape_or_type_or_with_nan_is_named(suite):
+    arrays = suite.arrays()
+    for name, array in arrays.items():
+        others = [array[np.newaxis], array[:0] if array.ndim else array[np.newaxis], array.astype("S9")]
+        if array.dtype.kind == "f":
+            others += [
+                np.where(np.arange(array.size).reshape(array.shape) == 0, value, array)
+                for value in (np.nan, np.inf)
+            ]
+        for other in others:
+            with pytest.raises(ValueError, match=rf"array `{name.replace('.', chr(92) + '.')}`.* expected"):
+                from_arrays(arrays | {name: other}).check(SIZES)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["features_knn.references", "pca.components", "isolation_forest.length", "autoencoder.w0", "autoencoder.kind"],
+)
+def test_a_missing_array_is_named(suite, name):
+    arrays = {key: array for key, array in suite.arrays().items() if key != name}
+    with pytest.raises(KeyError, match=name):
+        from_arrays(arrays).check(SIZES)
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("features_knn.chosen", lambda array: array[1:], r"int64 \(100\) expected, received int64 \(99,\)"),
+        ("features_mahalanobis.whitening", lambda array: array[:, 1:], r"float32 \(8, 24\) expected"),
+        ("isolation_forest.feature", lambda array: array + 256, r"0 to 255 expected, received 256 to \d+"),
+        ("isolation_forest.children", lambda array: array - 1, r"0 to \d+ expected, received -1 to"),
+        ("autoencoder.kind", lambda array: np.array("deep"), "undercomplete, denoising, linear expected"),
+        ("autoencoder.w0", lambda array: array[..., :1], r"float32 \(.*\) expected"),
+        ("scale.features_knn.knots", lambda array: array[::-1], "numbers in rising order expected"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(suite, name, change, message):
+    arrays = suite.arrays()
+    with pytest.raises(ValueError, match=rf"array `{name}`: {message}"):
+        from_arrays(arrays | {name: change(arrays[name])}).check(SIZES)
+
+
+def test_one_more_weight_and_no_member_are_refused(suite):
+    arrays = suite.arrays()
+    with pytest.raises(ValueError, match=r"autoencoder\.w99`: \d+ weights expected, received more"):
+        from_arrays(arrays | {"autoencoder.w99": np.zeros(1, np.float32)}).check(SIZES)
+    with pytest.raises(ValueError, match=r"one of a member of the ensemble or more expected, found none"):
+        from_arrays({name: array for name, array in arrays.items() if not name.startswith("scale.")})
+
+
+@pytest.mark.parametrize(
+    ("lacking", "message"),
+    [
+        ("realness", "`discriminator`: .* realness expected"),
+        ("classes", "`class_logsumexp`: .* 1 classes or more"),
+    ],
+)
+def test_a_detector_of_an_output_that_the_network_lacks_is_refused(suite, lacking, message):
+    with pytest.raises(ValueError, match=message):
+        suite.check({name: size for name, size in SIZES.items() if name != lacking})

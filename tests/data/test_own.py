@@ -1,7 +1,9 @@
 import os
 import pickle
 import shutil
+import struct
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +209,19 @@ def test_decompression_bomb(animals: Path, monkeypatch: pytest.MonkeyPatch, limi
 def test_more_than_8_bits_are_refused_not_clipped(animals: Path) -> None:
     Image.fromarray(np.full((16, 16), 1000, np.uint16)).save(animals / "cat" / "2.png")
     with pytest.raises(SemisynthError, match=r"cat/2.png: expected 8 bits a channel, received mode I"):
+        load_own(animals)
+
+
+@pytest.mark.parametrize("colour", [2, 4, 6])
+def test_colours_of_more_than_8_bits_are_refused_not_cut(animals: Path, colour: int) -> None:
+    """Of types RGB, grey with alpha, RGBA; Pillow writes none of them."""
+    header = b"IHDR" + struct.pack(">2I5B", 16, 16, 16, colour, 0, 0, 0)
+    pixels = b"IDAT" + zlib.compress((bytes(1 + 16 * 2 * {2: 3, 4: 2, 6: 4}[colour])) * 16)
+    chunks = [
+        struct.pack(">I", len(one) - 4) + one + struct.pack(">I", zlib.crc32(one)) for one in (header, pixels)
+    ]
+    (animals / "cat" / "2.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(SemisynthError, match=r"cat/2.png: expected 8 bits a channel, received mode .*;16B"):
         load_own(animals)
 
 

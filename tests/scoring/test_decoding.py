@@ -19,8 +19,17 @@ def decoded(cells, ids=None, first=0):
 
 def bomb(width, height):
     """A PNG whose header promises a picture of this size."""
-    header = struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    return chunked(struct.pack(">2I5B", width, height, 8, 0, 0, 0, 0), bytes(100))
+
+
+def deep(colour, channels):
+    """A white PNG of 16 bits a channel, of a type of colour."""
+    return chunked(struct.pack(">2I5B", 16, 16, 16, colour, 0, 0, 0), (b"\0" + b"\xff" * 32 * channels) * 16)
+
+
+def chunked(header, pixels):
+    """A PNG of a header and of pixels before they are packed."""
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
     body = b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
         for name, data in chunks
@@ -57,6 +66,9 @@ def test_an_alpha_channel_may_be_opaque(encoded):
         (lambda png: png(GREY, "BMP"), "undecodable: expected PNG or JPEG"),
         (lambda png: png(GREY[:12]), "wrong size: 16x12, expected 16x16"),
         (lambda png: png(GREY.astype(np.uint16) * 256), "wrong dtype: mode I;16, expected 8 bits a channel"),
+        (lambda png: deep(2, 3), "wrong dtype: mode RGB;16B, expected 8 bits a channel"),
+        (lambda png: deep(4, 2), "wrong dtype: mode LA;16B, expected 8 bits a channel"),
+        (lambda png: deep(6, 4), "wrong dtype: mode RGBA;16B, expected 8 bits a channel"),
         (lambda png: png(np.zeros((16, 16, 4), np.uint8)), "transparency: mode RGBA, expected an opaque image"),
         (lambda png: bomb(5000, 5000), "wrong size: 5000x5000, expected 16x16"),
         (lambda png: bomb(12_000, 12_000), "wrong size: a decompression bomb"),

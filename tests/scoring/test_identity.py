@@ -34,6 +34,30 @@ def test_different_ids_pass_and_so_do_nulls_and_made_ones(tmp_path, write_parque
     check(write_parquet(tmp_path / "b.parquet", IMAGES), write_parquet(tmp_path / "c.parquet", IMAGES))
 
 
+def test_an_id_may_not_be_that_of_a_row_without_one(tmp_path, write_parquet):
+    bare = write_parquet(tmp_path / "x.parquet", IMAGES)
+    for made in (f"{bare}#0", f"{bare}#3"):
+        given = write_parquet(tmp_path / "y.parquet", IMAGES, ["a", made, "b", "c"])
+        with pytest.raises(SemisynthError, match=rf"several rows: {made}$"):
+            check(bare, given)
+    check(bare, write_parquet(tmp_path / "y.parquet", IMAGES, ["a", f"{bare}#4", f"{bare}#00", "c"]))
+    np.savez(tmp_path / "z.npz", images=IMAGES)
+    given = write_parquet(tmp_path / "y.parquet", IMAGES, ["a", "b", f"{tmp_path}/z.npz#2", "c"])
+    with pytest.raises(SemisynthError, match=r"several rows: .*z\.npz#2$"):
+        check(given, tmp_path / "z.npz")
+
+
+def test_an_id_may_not_be_the_path_of_a_picture(tmp_path, write_parquet, encoded):
+    (tmp_path / "f").mkdir()
+    (tmp_path / "f" / "a.png").write_bytes(encoded(IMAGES[0]))
+    given = write_parquet(tmp_path / "y.parquet", IMAGES, ["a", "b", f"{tmp_path}/f/a.png", "c"])
+    with pytest.raises(SemisynthError, match=r"several rows: .*f/a\.png$"):
+        check(given, tmp_path / "f")
+    bare = write_parquet(tmp_path / "x.parquet", IMAGES)
+    (tmp_path / "x.parquet#1.png").write_bytes(encoded(IMAGES[0]))
+    check(bare, tmp_path / "f", tmp_path / "x.parquet#1.png")
+
+
 def test_different_ids_of_one_hash_pass(tmp_path, write_parquet, monkeypatch):
     monkeypatch.setattr(pd.util, "hash_array", lambda ids, categorize: np.zeros(len(ids), np.uint64))
     check(write_parquet(tmp_path / "a.parquet", IMAGES, ["a", "b", "c", "d"]))

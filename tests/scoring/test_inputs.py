@@ -10,7 +10,7 @@ import pytest
 
 from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
-from semisynth.scoring import inputs
+from semisynth.scoring import inputs, parquet
 from semisynth.scoring.decoding import LARGEST_ENCODED, decode
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import Reader, survey
@@ -118,6 +118,20 @@ def test_a_file_name_that_is_no_utf_8_is_bad_and_stops_nothing(tmp_path, noise, 
     ]
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
+def test_ids_of_a_column_that_are_no_utf_8_are_bad_and_stop_nothing(kind, tmp_path, noise, encoded):
+    raw = pa.array([b"a", b"caf\xe9", None, b"caf\xe9", "caf\u00e9".encode()], pa.large_binary())
+    ids = pa.Array.from_buffers(
+        kind, 5, raw.cast(pa.large_binary() if "large" in str(kind) else pa.binary()).buffers()
+    )
+    table = pa.table({"image": [encoded(image) for image in noise(0, 5)], "id": ids})
+    pq.write_table(table, tmp_path / "x.parquet")
+    check_ids(survey([str(tmp_path / "x.parquet")], Columns(), 7).pieces, Columns())
+    _, names, _, bad = everything([tmp_path / "x.parquet"], batch_size=10)
+    assert names == ["a", "caf\u00e9"]
+    assert bad == [(1, "id that is not Unicode"), (2, "null id"), (3, "id that is not Unicode")]
+
+
 def test_ids_that_are_no_unicode_are_no_duplicates(tmp_path, noise):
     np.savez(tmp_path / "x.npz", images=noise(0, 3), ids=np.array(["a", "\ud800", "\ud800"]))
     check_ids(survey([str(tmp_path / "x.npz")], Columns(), 7).pieces, Columns())
@@ -180,6 +194,16 @@ def test_what_cannot_be_read_is_bad_and_stops_nothing(tmp_path, noise, encoded):
         survey([str(tmp_path / "pipe.npz")], Columns(), 7)
 
 
+def test_links_in_a_circle_are_named_or_bad(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    (folder / "circle.png").symlink_to(folder / "circle.png")
+    for named in (folder, f"{folder}/*.png", f"{folder}/*"):
+        assert everything([named])[3] == [(1, "unreadable: Too many levels of symbolic links")]
+    (tmp_path / "circle.npz").symlink_to(tmp_path / "circle.npz")
+    with pytest.raises(SemisynthError, match=r"circle\.npz: expected a file or a folder, received neither"):
+        survey([f"{tmp_path}/*.npz"], Columns(), 7)
+
+
 def test_large_pictures_come_fewer_at_a_time(tmp_path, noise, encoded, monkeypatch):
     folder = save_folder(tmp_path / "f", noise(0, 5), encoded)
     monkeypatch.setattr(inputs, "READ_BYTES", int(1.5 * len(encoded(noise(0, 1)[0]))))
@@ -193,6 +217,21 @@ def test_an_output_folder_among_the_inputs_is_refused(tmp_path, noise, encoded):
     with pytest.raises(SemisynthError, match=r"f/out: expected an output folder outside of the input folder"):
         survey([str(folder)], Columns(), 7, folder / "out")
     assert survey([str(folder)], Columns(), 7, tmp_path / "out").rows == 1
+
+
+def test_a_pattern_takes_nothing_of_the_output_folder(tmp_path, noise, write_parquet, capsys):
+    path = write_parquet(tmp_path / "sub" / "x.parquet", noise(0, 3))
+    out = tmp_path / "scores"
+    own = write_parquet(out / "parts" / "part-000000.parquet", noise(1, 3))
+    (tmp_path / "link.parquet").symlink_to(own)
+    found = survey([f"{tmp_path}/**/*.parquet", path], Columns(), 7, out)
+    assert [one["path"] for one in found.inputs] == [path]
+    assert capsys.readouterr().err == f"notice: what lies in the output folder {out} is left out of the input\n"
+    with pytest.raises(SemisynthError, match=r"no file outside of the output folder .*scores matches it"):
+        survey([f"{out}/**/*.parquet"], Columns(), 7, out)
+    assert survey([own], Columns(), 7, out).rows == 3  # it was asked for by name
+    assert survey([path], Columns(), 7, out).rows == 3
+    assert capsys.readouterr().err == ""
 
 
 def lists_of_equal_pixels(noise, encoded):
@@ -223,6 +262,78 @@ def test_rows_are_read_by_their_bytes_in_memory(make, tmp_path, noise, encoded, 
     assert sum(len(raw.ids) for raw in read) == 100
     assert max(raw.cells.nbytes for raw in read) <= 10 * SIDE**2
     assert min(len(raw.ids) for raw in read[:-1]) > 4  # few at a time, but not one by one
+
+
+def repeated(value, count):
+    """Many equal cells, which a file holds once."""
+    return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value])).cast(pa.binary())
+
+
+def zeros(count):
+    return pa.array(np.zeros(count, np.uint8))
+
+
+LARGE = 2**20 + 1
+TOO_LARGE = f"too large: {LARGE} bytes encoded, the limit is {LARGEST_ENCODED}"
+TOO_LONG = f"wrong size: {LARGE} pixels, expected {SIDE**2}"
+
+
+@pytest.mark.parametrize(
+    ("make", "reasons"),
+    [
+        (lambda: repeated(bytes(LARGE), 30), [TOO_LARGE] * 30),
+        (
+            lambda: pa.ListArray.from_arrays(
+                [0, LARGE, LARGE, LARGE + 5], zeros(LARGE + 5), mask=pa.array([False, True, False])
+            ),
+            [TOO_LONG, "null", f"wrong size: 5 pixels, expected {SIDE**2}"],
+        ),
+        (
+            lambda: pa.FixedSizeListArray.from_arrays(zeros(2 * LARGE), LARGE, mask=pa.array([False, True])),
+            [TOO_LONG, "null"],
+        ),
+        (
+            lambda: pa.StructArray.from_arrays(
+                [pa.array([bytes(LARGE), b"x"]), pa.array(["", ""])], ["bytes", "path"]
+            ),
+            [TOO_LARGE, "undecodable: expected PNG or JPEG"],
+        ),
+    ],
+    ids=["bytes", "lists", "lists of one size", "structure"],
+)
+def test_cells_too_large_for_an_image_take_no_memory(make, reasons, tmp_path):
+    cells = make()
+    schema = pa.schema([pa.field("image", cells.type, nullable=bool(cells.null_count))])
+    pq.write_table(pa.Table.from_arrays([cells], schema=schema), tmp_path / "x.parquet")
+    pieces = survey([str(tmp_path / "x.parquet")], Columns(), 500).pieces
+    (raw,) = [raw for _, raw in Reader(Columns(), SIDE, 500).read(pieces) if raw]
+    assert raw.cells.nbytes < 2000
+    assert decode(raw, SIDE).bad == list(enumerate(reasons))
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Rows and bytes of each read of a Parquet file's images, of which 2**16 bytes are read at a time."""
+    seen = []
+    plain = parquet.bounded
+    monkeypatch.setattr(parquet, "READ_BYTES", 2**16)
+    monkeypatch.setattr(
+        parquet, "bounded", lambda cells, side: seen.append((len(cells), cells.nbytes)) or plain(cells, side)
+    )
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("cells", "together", "most"),
+    [(repeated(bytes(2**16), 40), [1] * 40, 2**16 + 8), (repeated(b"x", 1200), [500, 500, 200], 2**8)],
+    ids=["large", "small"],
+)
+def test_large_cells_are_read_one_by_one_and_small_ones_into_full_batches(cells, together, most, tmp_path, reads):
+    pq.write_table(pa.table({"image": cells}), tmp_path / "x.parquet", row_group_size=90)
+    pieces = survey([str(tmp_path / "x.parquet")], Columns(), 2000).pieces
+    assert [len(raw.ids) for _, raw in Reader(Columns(), SIDE, 500).read(pieces) if raw] == together
+    assert max(size for _, size in reads) <= most
+    assert len(reads) < 1200 / parquet.FEW_ROWS + 5
 
 
 def npy(array, shape=None):
@@ -274,6 +385,18 @@ def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused(packed, tmp_
     (tmp_path / "x.idx").write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(SemisynthError, match=r"x\.idx: `images` .* the file ends before"):
         survey([str(tmp_path / "x.idx")], Columns(), 7)
+
+
+def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parquet):
+    np.savez(tmp_path / "a.npz", images=IMAGES[:0], ids=np.array([], str))
+    (tmp_path / "b.idx").write_bytes(np.array([IMAGES_MAGIC, 0, SIDE, SIDE], ">u4").tobytes())
+    pq.write_table(pa.table({"image": pa.array([], pa.binary())}), tmp_path / "c.parquet")
+    full = write_parquet(tmp_path / "d.parquet", noise(0, 3))
+    found = survey([str(tmp_path / name) for name in ("a.npz", "b.idx", "c.parquet")] + [full], Columns(), 7)
+    assert [one["rows"] for one in found.inputs] == [0, 0, 0, 3]
+    assert len(everything([tmp_path / "*.*"])[1]) == 3
+    with pytest.raises(SemisynthError, match="expected images to score, found no rows"):
+        survey([str(tmp_path / "a.npz")], Columns(), 7)
 
 
 def test_other_types_than_numbers_are_bad_and_not_read(tmp_path):

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from semisynth.anomaly.metrics import auroc
-from semisynth.anomaly.suite import Suite
+from semisynth.anomaly.suite import Suite, from_arrays
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import KIND, DetectorModel, References, digest_of, load_detector
+from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.bundle import save_bundle
@@ -92,6 +95,10 @@ def test_a_damaged_bundle_is_refused(name, model, tmp_path):
     ("changes", "message"),
     [
         ({"recipe": "acgann"}, r"d: made by a recipe that this version does not know: .*`acgann`"),
+        (
+            {"recipe": {"base": "dcgan", "loss": ["wasserstein"]}},
+            r"d: .*recipe\.loss`: expected a name, received \[",
+        ),
         ({"side": 100_000}, "d: side 4 to 256 expected, received 100000"),
         ({"precision": "float16"}, "d: precision float32 or bfloat16 expected"),
     ],
@@ -100,6 +107,71 @@ def test_a_bundle_of_foreign_settings_is_refused_by_its_folder(changes, message,
     settings = {"recipe": "acgan", "side": 20, "class_names": ["a", "b"], "precision": "float32"} | changes
     save_bundle(tmp_path / "d", KIND, settings, lambda inside: None)
     with pytest.raises(SemisynthError, match=message):
+        load_detector(tmp_path / "d")
+
+
+def with_detectors(model, **changes):
+    """The model with other arrays than its detectors learnt."""
+    suite = from_arrays(model.suite.arrays())
+    for name, array in changes.items():
+        detector, key = name.split("__")
+        suite.detectors[detector].arrays |= {key: array}
+    return replace(model, suite=suite)
+
+
+def without(suite, name):
+    """The suite without the detector of this name."""
+    kept = {key: array for key, array in suite.arrays().items() if name not in key.split(".")}
+    return from_arrays(kept)
+
+
+def with_references(model, images=None, ids=None):
+    kept = model.references
+    return replace(
+        model, references=References(kept.images if images is None else images, kept.ids if ids is None else ids)
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda model: with_detectors(model, pca__mean=np.zeros(99, np.float32)),
+            r"detectors\.npz: array `pca\.mean`: float32 \(400\) expected, received float32 \(99,\)",
+        ),
+        (
+            lambda model: with_detectors(model, features_knn__references=np.zeros((60, 7), np.float32)),
+            r"detectors\.npz: array `features_knn\.references`: float32 \(m, 256\) expected, received .*, 7\)",
+        ),
+        (
+            lambda model: with_detectors(model, one_class_svm__gamma=np.array(np.nan)),
+            r"detectors\.npz: array `one_class_svm\.gamma`: finite numbers expected",
+        ),
+        (
+            lambda model: replace(model, suite=without(model.suite, "pca")),
+            r"detectors\.npz: array 'calibration\.pca' expected, found none",
+        ),
+        (
+            lambda model: with_references(model, images=model.references.images[:, 1:]),
+            r"references\.npz: array `images`: uint8 \(60, 20, 20\) expected, received uint8 \(60, 19, 20\)",
+        ),
+        (
+            lambda model: with_references(model, ids=model.references.ids[1:]),
+            r"references\.npz: array `ids`: str \(60\) expected, received .* \(59,\)",
+        ),
+    ],
+)
+def test_a_bundle_of_arrays_that_do_not_fit_is_refused_by_its_file(change, message, model, tmp_path):
+    change(model).save(tmp_path / "d")
+    with pytest.raises(SemisynthError, match=message):
+        load_detector(tmp_path / "d")
+
+
+def test_a_bundle_with_weights_that_are_not_finite_is_refused(model, tmp_path):
+    broken = discriminator_of("acgan", 20, 2, dtype_policy("float32"))
+    broken.set_weights([np.full_like(weight, np.nan) for weight in broken.get_weights()])
+    replace(model, discriminator=broken).save(tmp_path / "d")
+    with pytest.raises(SemisynthError, match=r"discriminator\.npz: finite weights expected"):
         load_detector(tmp_path / "d")
 
 

@@ -76,6 +76,23 @@ def test_a_slope_is_kept_where_only_the_rest_changes():
         ({"base": "dcgan_smal"}, "names no recipe: `dcgan_smal`; did you mean `dcgan_small`"),
         ({"base": "dcgan", "los": "wasserstein"}, "names no part: `los`; did you mean `loss`"),
         ({"base": "dcgan", "loss": "waserstein"}, "names no loss: `waserstein`; did you mean `wasserstein`"),
+        (
+            {"base": "dcgan", "loss": ["wasserstein"]},
+            r"recipe\.loss`: expected a name, received \['wasserstein'\]",
+        ),
+        ({"base": "dcgan", "optimizer": {}}, r"recipe\.optimizer`: expected a name, received {}"),
+        ({"base": "dcgan", "replay": "4"}, r"recipe\.replay`: expected a whole number, received '4'"),
+        ({"base": "dcgan", "ensemble": 1.5}, r"recipe\.ensemble`: expected a whole number, received 1.5"),
+        ({"base": "dcgan", "clip": "1"}, r"recipe\.clip`: expected a number, received '1'"),
+        (
+            {"base": "dcgan", "feature_matching": 1},
+            r"recipe\.feature_matching`: expected true or false, received 1",
+        ),
+        (
+            {"base": "dcgan", "real_targets": [0, 1, 1]},
+            r"recipe\.real_targets`: expected two numbers, received \[0",
+        ),
+        ({"base": ["dcgan"]}, "names no recipe"),
         ({"base": "dcgan", "optimizer": "sgd"}, "names no optimizer: `sgd`; known: adam, rmsprop, nesterov"),
         (
             {"base": "dense_cgan", "normalisation": "layer"},

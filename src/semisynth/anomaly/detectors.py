@@ -5,7 +5,9 @@ Scores of different detectors have different units: compare rankings, not values
 This module holds what they share, and those that read the discriminator's heads.
 """
 
+import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -22,10 +24,12 @@ Arrays = dict[str, NDArray[Any]]
 class Detector(ABC):
     """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
 
+    `layout`: dtype and shape of what it learns, as `check_layout` reads it.
     `least_classes`: how many classes the discriminator must tell for this detector to say anything.
     `reads_realness`: whether it looks at `Judged.realness`, for which a discriminator is needed, or a part of one.
     """
 
+    layout: ClassVar[Mapping[str, str]] = {}
     least_classes: ClassVar[int] = 0
     reads_realness: ClassVar[bool] = False
 
@@ -42,6 +46,10 @@ class Detector(ABC):
     def arrays(self, learnt: Arrays) -> None:
         self._arrays = learnt
         self._factors: dict[tuple[str, bool], tf.Tensor] = {}
+
+    def check(self, name: str, sizes: Mapping[str, int]) -> None:
+        """Raise as `check_layout` does where `arrays`, learnt by the detector called `name`, can't be used."""
+        check_layout(self.arrays, self.layout, sizes, f"{name}.")
 
     @abstractmethod
     def fit(self, normal: Judged) -> Self:
@@ -62,6 +70,41 @@ class Detector(ABC):
             matrix = self._learnt(name)
             self._factors[name, turned] = factor(matrix.T if turned else matrix)
         return product(left, self._factors[name, turned])
+
+
+def check_layout(
+    arrays: Mapping[str, NDArray[Any]], layout: Mapping[str, str], sizes: Mapping[str, int], prefix: str = ""
+) -> None:
+    """Raise ValueError where an array has another dtype or shape than `layout` says, is empty or not finite.
+
+    A layout such as {"means": "float32 k features", "whitening": "float32 features k*features"}: `sizes` tells
+    some dimensions, the others are those of the first array that has them. KeyError where an array is missing.
+    """
+    known = dict(sizes)
+    for name, told in layout.items():
+        if name not in arrays:
+            raise KeyError(f"{prefix}{name}")
+        array, (kind, *dimensions) = arrays[name], told.split()
+        expected = [_size(one, known) for one in dimensions]
+        fits = array.ndim == len(expected) and all(
+            size == one or isinstance(one, str) for size, one in zip(array.shape, expected, strict=True)
+        )
+        if not (fits and array.size and array.dtype.type is np.dtype(kind).type and array.dtype.isnative):
+            raise ValueError(
+                f"array `{prefix}{name}`: {kind} ({', '.join(map(str, expected))}) expected, "
+                f"received {array.dtype} {array.shape}"
+            )
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError(f"array `{prefix}{name}`: finite numbers expected, received NaN or infinity")
+        known |= zip(dimensions, array.shape, strict=True)
+
+
+def _size(dimension: str, known: Mapping[str, int]) -> int | str:
+    """The size of a dimension that is a number, a known name, or a product of these; else its name."""
+    factors = dimension.split("*")
+    if not all(one.isdigit() or one in known for one in factors):
+        return dimension
+    return math.prod(int(one) if one.isdigit() else known[one] for one in factors)
 
 
 class _Head(Detector):

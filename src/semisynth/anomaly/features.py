@@ -1,6 +1,6 @@
 """Distances to the classes and to the nearest normal images: between a discriminator's features, or pixels."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,8 @@ class MahalanobisDetector(Detector):
     The classes are those that the discriminator finds likeliest, not labels; one class where it tells none. Each
     has a mean and a covariance, shrunk as in Ledoit and Wolf 2004, doi 10.1016/S0047-259X(03)00096-4.
     """
+
+    layout: ClassVar = {"means": "float32 k features", "whitening": "float32 features k*features"}
 
     def fit(self, normal: Judged) -> Self:
         """Find mean and precision of each class; a class of fewer than 10 images is left out."""
@@ -52,6 +54,8 @@ class NearestNeighboursDetector(Detector):
     Sun et al. 2022, arXiv 2204.06507.
     """
 
+    layout: ClassVar = {"references": "float32 m features", "chosen": "int64 m"}
+
     def __init__(self, *, neighbours: int = 5, references: int = 2000, random_state: int = 0) -> None:
         """Keep at most `references` of the fitted images, drawn by `random_state`."""
         super().__init__(random_state=random_state)
@@ -83,6 +87,8 @@ class NearestNeighboursDetector(Detector):
 
 class PixelNeighboursDetector(NearestNeighboursDetector):
     """The same between means of 2 × 2 pixels, the background at 0: it sees what a network learnt to overlook."""
+
+    layout: ClassVar = {"references": "float32 m halved", "chosen": "int64 m"}
 
     def _points(self, judged: Judged) -> NDArray[np.float32]:
         return halved(judged.images).reshape(len(judged), -1)

@@ -1,6 +1,7 @@
 """An isolation forest whose trees are arrays: saved without code, scored without a loop over trees."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,21 @@ from semisynth.errors import SemisynthError
 
 class IsolationForestDetector(Detector):
     """How few random cuts isolate an image's pixels: Liu et al. 2008, doi 10.1109/ICDM.2008.17; in (0, 1]."""
+
+    layout: ClassVar = {
+        "children": "int32 2 trees nodes",
+        "feature": "int32 trees nodes",
+        "threshold": "float64 trees nodes",
+        "length": "float64 trees nodes",
+    }
+
+    def check(self, name: str, sizes: Mapping[str, int]) -> None:
+        """As every detector, and that nodes and pixels that the trees lead to are there."""
+        super().check(name, sizes)
+        for key, count in (("children", self.arrays["children"].shape[2]), ("feature", sizes["pixels"])):
+            low, high = self.arrays[key].min(), self.arrays[key].max()
+            if low < 0 or high >= count:
+                raise ValueError(f"array `{name}.{key}`: 0 to {count - 1} expected, received {low} to {high}")
 
     def fit(self, normal: Judged) -> Self:
         """Grow scikit-learn's forest of 100 trees, and keep its trees side by side, padded to one length."""

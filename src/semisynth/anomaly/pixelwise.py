@@ -1,6 +1,6 @@
 """Detectors that restore or enclose images in pixel space, every one by products of matrices."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from semisynth.data.pixels import flat
 
 class PcaDetector(Detector):
     """What principal components leave unexplained: the mean squared error of an image's reconstruction."""
+
+    layout: ClassVar = {"mean": "float32 pixels", "components": "float32 q pixels"}
 
     def __init__(self, *, variance: float = 0.9, random_state: int = 0) -> None:
         """Keep as many components as explain `variance`, a share in (0, 1), of the fitted images' variance."""
@@ -52,6 +54,8 @@ class ReconstructionDetector(Detector):
     here the search is over a fixed set of latents, which costs one product of matrices.
     """
 
+    layout: ClassVar = {"generated": "float32 m pixels", "half_squares": "float32 m"}
+
     def __init__(self, generated: NDArray[np.uint8] | None = None, *, random_state: int = 0) -> None:
         """`generated` uint8 (m, side, side); without them nothing can be fitted."""
         super().__init__(random_state=random_state)
@@ -78,6 +82,13 @@ class OneClassSvmDetector(Detector):
     doi 10.1162/089976601750264965, with radial basis functions, approximated by Nyström's method (Williams and
     Seeger 2001) and fitted by stochastic gradient descent, so that it scales with the images.
     """
+
+    layout: ClassVar = {
+        "landmarks": "float32 m pixels",
+        "weights": "float32 m",
+        "offset": "float64",
+        "gamma": "float64",
+    }
 
     def __init__(self, *, landmarks: int = 300, nu: float = 0.05, random_state: int = 0) -> None:
         """`nu`: the share of fitted images that may lie outside; `landmarks` images carry the kernel."""

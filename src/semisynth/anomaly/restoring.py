@@ -1,6 +1,6 @@
 """A detector that trains a network of its own: an autoencoder, which restores best what it has seen."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, Self
 
 import keras
@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from semisynth.anomaly.detectors import Arrays, Detector
+from semisynth.anomaly.detectors import Arrays, Detector, check_layout
 from semisynth.anomaly.judged import Judged
 from semisynth.data.pixels import to_signed
 from semisynth.networks import autoencoder
@@ -38,6 +38,19 @@ class AutoencoderDetector(Detector):
         super().__init__(random_state=random_state)
         self.kind = kind
         self._network: tuple[Arrays, FixedBatch] | None = None  # with the arrays that it was built from
+
+    def check(self, name: str, sizes: Mapping[str, int]) -> None:
+        """As every detector; the layout is that of the weights of the network that `kind` names."""
+        check_layout(self.arrays, {"kind": "str"}, sizes, f"{name}.")
+        kind = str(self.arrays["kind"])
+        if kind not in BUILDERS:
+            raise ValueError(f"array `{name}.kind`: {', '.join(BUILDERS)} expected, received {kind!r}")
+        weights = BUILDERS[kind](sizes["side"]).weights
+        layout = {f"w{at}": " ".join(map(str, (one.dtype, *one.shape))) for at, one in enumerate(weights)}
+        check_layout(self.arrays, layout, sizes, f"{name}.")
+        extra = sorted(self.arrays.keys() - layout.keys() - {"kind"})
+        if extra:
+            raise ValueError(f"array `{name}.{extra[0]}`: {len(layout)} weights expected, received more")
 
     def fit(self, normal: Judged) -> Self:
         """Train on squared errors by Adam, and keep the weights."""

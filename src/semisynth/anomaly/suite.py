@@ -15,6 +15,7 @@ from semisynth.anomaly.detectors import (
     ConfidenceDetector,
     Detector,
     DiscriminatorDetector,
+    check_layout,
 )
 from semisynth.anomaly.features import (
     MahalanobisDetector,
@@ -97,6 +98,23 @@ class Suite:
             learnt[f"scale.{name}.weight"] = np.array(self.weights[name], np.float64)
         return learnt | {f"calibration.{name}": scores for name, scores in self.calibration.items()}
 
+    def check(self, sizes: Mapping[str, int]) -> None:
+        """Raise ValueError or KeyError that names the array or the output of the network that a detector lacks.
+
+        `sizes`: of the outputs, `realness` 1, `features` and `classes` as far as the network gives them, and of
+        the images, `side`, `pixels`, and `halved`, the pixels at half the side.
+        """
+        for name, detector in self.detectors.items():
+            classes = sizes.get("classes", 0)
+            if detector.least_classes > classes:
+                raise ValueError(
+                    f"detector `{name}`: a network that tells {detector.least_classes} classes or more expected, "
+                    f"received one that tells {classes}"
+                )
+            if detector.reads_realness and "realness" not in sizes:
+                raise ValueError(f"detector `{name}`: a network that tells realness expected, received another")
+            detector.check(name, sizes)
+
     def _needed(self, names: Sequence[str]) -> set[str]:
         """`names`, and the ensemble's members if it is one of them; SemisynthError on an unknown name."""
         for name in names:
@@ -114,17 +132,25 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
     for name, detector in detectors.items():
         own = [key for key in arrays if key.startswith(f"{name}.")]
         detector.arrays = {key.removeprefix(f"{name}."): arrays[key] for key in own}
-    scales = {
-        name: NormalScale(arrays[f"scale.{name}.knots"], arrays[f"scale.{name}.heights"])
-        for name in names
-        if f"scale.{name}.knots" in arrays
-    }
+    scales = {name: _scale(arrays, name) for name in names if f"scale.{name}.knots" in arrays}
+    if not scales:
+        raise ValueError("array `scale.*.knots`: one of a member of the ensemble or more expected, found none")
     weights = {name: _weight(arrays[f"scale.{name}.weight"], name) for name in scales}
     calibration = {name: arrays[f"calibration.{name}"] for name in (ENSEMBLE, *names)}
+    check_layout(calibration, dict.fromkeys(calibration, "float64 n"), {}, "calibration.")
     for name, scores in calibration.items():
-        if scores.ndim != 1 or not len(scores) or not (scores[:-1] <= scores[1:]).all():
+        if not (scores[:-1] <= scores[1:]).all():
             raise ValueError(f"array `calibration.{name}`: scores in rising order expected")
     return Suite(detectors, scales, weights, calibration)
+
+
+def _scale(arrays: Mapping[str, NDArray[Any]], name: str) -> NormalScale:
+    knots, heights = f"scale.{name}.knots", f"scale.{name}.heights"
+    check_layout(arrays, {knots: "float64 q", heights: "float64 q"}, {})
+    for key in (knots, heights):
+        if not (arrays[key][:-1] < arrays[key][1:]).all():
+            raise ValueError(f"array `{key}`: numbers in rising order expected, none twice")
+    return NormalScale(arrays[knots], arrays[heights])
 
 
 def _weight(array: NDArray[Any], name: str) -> float:

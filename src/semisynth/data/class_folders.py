@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, ImageSet
-from semisynth.data.pixels import opaque_grey
+from semisynth.data.pixels import deep_mode, opaque_grey
 from semisynth.errors import SemisynthError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
@@ -66,10 +66,10 @@ def _read_grey(path: Path, expected: tuple[int, ...] | None) -> NDArray[np.uint8
         raise SemisynthError(f"{path}: unreadable as an image, expected {formats} ({error})") from error
 
 
-def _check_header(path: Path, image: Image.Image, expected: tuple[int, ...] | None) -> None:
+def _check_header(path: Path, image: ImageFile.ImageFile, expected: tuple[int, ...] | None) -> None:
     shape = image.height, image.width
-    if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
-        raise SemisynthError(f"{path}: expected 8 bits a channel, received mode {image.mode}")
+    if deep := deep_mode(image):
+        raise SemisynthError(f"{path}: expected 8 bits a channel, received mode {deep}")
     if expected is not None and shape != expected:
         raise SemisynthError(
             f"{path}: images must have one size, expected {expected[1]}x{expected[0]}, "

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile
 
 
 def to_unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -25,6 +25,17 @@ def from_unit(images: NDArray[np.floating]) -> NDArray[np.uint8]:
 def from_signed(images: NDArray[np.floating]) -> NDArray[np.uint8]:
     """Float images (n, side, side, 1) in [-1, 1] to uint8 (n, side, side): the inverse of `to_signed`."""
     return from_unit((images[..., 0].astype(np.float64) + 1) / 2)
+
+
+def deep_mode(image: ImageFile.ImageFile) -> str:
+    """The mode of an image of more than 8 bits a channel, as its file stores it, or nothing; before it is loaded.
+
+    Pillow would clip grey levels of 16 bits to white, and silently drop the lower 8 bits of colours.
+    """
+    if image.mode.startswith(("I", "F")):
+        return image.mode
+    stored = [str(tile.args) for tile in image.tile]
+    return next((mode for mode in stored if mode.endswith(";16B")), "")  # of PNG
 
 
 def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:

@@ -62,7 +62,7 @@ class ArrayFile:
     def __init__(self, path: str, kind: Kind, stack: ExitStack) -> None:
         self.path, self._stack = path, stack
         self.images, self.ids = self._open_npz() if kind == "npz" else (self._open_idx(), None)
-        if len(self.images.shape) != 3 or min(self.images.shape) < 1:
+        if len(self.images.shape) != 3 or min(self.images.shape[1:]) < 1:
             raise SemisynthError(
                 f"{path}: images of shape (n, height, width) expected, received {self.images.shape}"
             )
@@ -163,11 +163,11 @@ def read_arrays(file: ArrayFile, piece: Piece, side: int, batch_size: int) -> It
         refused = refused or f"wrong dtype: {dtype}, expected uint8"
     for first in range(0, piece.rows, batch_size):
         start, count = piece.start + first, min(batch_size, piece.rows - first)
-        yield Raw(first, ids_of(file, piece, start, count), refused or file.images.read(start, count))
+        yield Raw(first, ids_of(file, piece.path, start, count), refused or file.images.read(start, count))
 
 
-def ids_of(file: ArrayFile, piece: Piece, start: int, count: int) -> list[str]:
-    """The ids of rows `start` to `start + count` of the file."""
-    if file.ids is None:
-        return [made_id(piece.path, row) for row in range(start, start + count)]
+def ids_of(file: ArrayFile | None, path: str, start: int, count: int) -> list[str]:
+    """The ids of rows `start` to `start + count` of the file at `path`: made ones where it has none."""
+    if file is None or file.ids is None:
+        return [made_id(path, row) for row in range(start, start + count)]
     return [str(value) for value in file.ids.read(start, count)]

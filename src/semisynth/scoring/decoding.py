@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from PIL import Image
 
-from semisynth.data.pixels import opaque_grey
+from semisynth.data.pixels import deep_mode, opaque_grey
 from semisynth.files import is_unicode
 from semisynth.scoring.pieces import Decoded, Raw
 
@@ -74,7 +74,7 @@ def _from_lists(cells: pa.Array, side: int) -> tuple[Images, list[int], Bad]:
     bad = [(int(row), "null") for row in np.flatnonzero(pc.is_null(cells).to_numpy(zero_copy_only=False))]
     lengths = pc.fill_null(pc.list_value_length(cells), -1).to_numpy(zero_copy_only=False)
     wrong = np.flatnonzero((lengths >= 0) & (lengths != side**2))
-    bad += [(int(row), f"wrong size: {lengths[row]} pixels, expected {side**2}") for row in wrong]
+    bad += [(int(row), _wrong_length(lengths[row], side)) for row in wrong]
     places = np.flatnonzero(lengths == side**2)
     values = pc.list_flatten(cells.take(pa.array(places)))
     spoilt: dict[int, str] = {}
@@ -112,7 +112,38 @@ def _from_encoded(cells: pa.Array, side: int) -> tuple[Images, list[int], Bad]:
 def check_encoded(size: int) -> None:
     """Raise UnusableError where `size` bytes are too many for one encoded image."""
     if size > LARGEST_ENCODED:
-        raise UnusableError(f"too large: {size} bytes encoded, the limit is {LARGEST_ENCODED}")
+        raise UnusableError(_too_large(size))
+
+
+def _too_large(size: int) -> str:
+    return f"too large: {size} bytes encoded, the limit is {LARGEST_ENCODED}"
+
+
+def _wrong_length(length: int, side: int) -> str:
+    return f"wrong size: {length} pixels, expected {side**2}"
+
+
+def bounded(cells: pa.Array, side: int) -> tuple[pa.Array, dict[int, str]]:
+    """`cells` without what is too large for an image, and why by row: null instead, so that it takes no memory."""
+    kind = cells.type
+    if pa.types.is_fixed_size_list(kind):
+        if kind.list_size == side**2:
+            return cells, {}
+        rows = np.flatnonzero(pc.is_valid(cells).to_numpy(zero_copy_only=False))
+        why = _wrong_length(kind.list_size, side)
+        return pa.nulls(len(cells), pa.list_(kind.value_type)), dict.fromkeys(rows.tolist(), why)
+    if cells.nbytes <= LARGEST_ENCODED:  # so is each of them
+        return cells, {}
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    sizes = pc.fill_null(pc.list_value_length(cells) if is_list else pc.binary_length(cells), 0).to_numpy()
+    large = sizes > (side**2 if is_list else LARGEST_ENCODED)
+    if not large.any():
+        return cells, {}
+    refused = {
+        int(row): _wrong_length(sizes[row], side) if is_list else _too_large(sizes[row])
+        for row in np.flatnonzero(large)
+    }
+    return cells.take(pa.array(np.arange(len(cells)), mask=large)), refused
 
 
 def _decoded(content: pa.Buffer | None, side: int) -> Images:
@@ -124,8 +155,8 @@ def _decoded(content: pa.Buffer | None, side: int) -> Images:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != (side, side):
                 raise UnusableError(f"wrong size: {image.width}x{image.height}, expected {side}x{side}")
-            if image.mode.startswith(("I", "F")):  # Pillow would clip these to white instead of scaling them
-                raise UnusableError(f"wrong dtype: mode {image.mode}, expected 8 bits a channel")
+            if deep := deep_mode(image):
+                raise UnusableError(f"wrong dtype: mode {deep}, expected 8 bits a channel")
             grey = opaque_grey(image)
             if grey is None:
                 raise UnusableError(f"transparency: mode {image.mode}, expected an opaque image")

@@ -1,7 +1,8 @@
 """Duplicate ids, found before scoring: eight bytes an id, and the ids themselves only where hashes agree."""
 
+import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from semisynth.errors import SemisynthError
 from semisynth.files import is_unicode
 from semisynth.scoring.arrays import ArrayFile, ids_of
 from semisynth.scoring.parquet import id_batches
-from semisynth.scoring.pieces import Columns, Piece
+from semisynth.scoring.pieces import Columns, Kind, Piece
 
 IDS_AT_A_TIME = 2**16
 SUSPECTS_AT_A_TIME = 1000  # hashes whose ids are held in memory
@@ -21,12 +22,14 @@ SHOWN = 3
 def check_ids(pieces: Sequence[Piece], columns: Columns) -> None:
     """Raise SemisynthError that names ids which stand in more than one row.
 
-    Ids made of file and row, and paths of files, differ by themselves. The others are hashed to 64 bits, sorted in
-    place: 80 MB for ten million. Where two hashes agree the ids are read again and compared.
+    Ids made of file and row differ by themselves, and so do paths of files. Where there are others, or both, all
+    are hashed to 64 bits, sorted in place: 80 MB for ten million. Where two hashes agree the ids are read again
+    and compared.
     """
-    total = sum(piece.rows for piece in pieces if _may_repeat(piece))
-    if total < 2:
+    sources = {"path" if piece.kind == "files" else "file" if piece.has_ids else "row" for piece in pieces}
+    if len(sources) == 1 and sources != {"file"}:
         return
+    total = sum(piece.rows for piece in pieces)
     hashes, end = np.empty(total, np.uint64), 0
     for ids in _ids(pieces, columns):
         values = pd.util.hash_array(ids, categorize=False)
@@ -39,25 +42,25 @@ def check_ids(pieces: Sequence[Piece], columns: Columns) -> None:
         _compare(pieces, columns, suspects)
 
 
-def _may_repeat(piece: Piece) -> bool:
-    return piece.has_ids and piece.kind != "files"
-
-
 def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.object_]]:
-    """Yield the ids of all rows that have one, some at a time."""
-    for (path, kind), own in itertools.groupby(
-        filter(_may_repeat, pieces), lambda piece: (piece.path, piece.kind)
-    ):
-        if kind == "parquet":
-            for batch in id_batches(path, columns):
-                yield batch.drop_null().to_numpy(zero_copy_only=False).astype(object)
-            continue
-        with ArrayFile.opened(path, kind) as file:
-            for piece in own:
-                for first in range(0, piece.rows, IDS_AT_A_TIME):
-                    count = min(IDS_AT_A_TIME, piece.rows - first)
-                    ids = ids_of(file, piece, piece.start + first, count)
-                    yield np.array([name for name in ids if is_unicode(name)], object)  # others: quarantine
+    """Yield the ids of all rows that have one, some at a time; those that are no Unicode end in quarantine."""
+    for (path, kind), group in itertools.groupby(pieces, key=lambda piece: (piece.path, piece.kind)):
+        own = list(group)
+        if kind == "parquet" and own[0].has_ids:
+            batches: Iterator[Iterable[str]] = id_batches(path, columns)
+        else:
+            batches = (piece.names for piece in own) if kind == "files" else _ids_by_row(path, kind, own)
+        for ids in batches:
+            yield np.array([name for name in ids if is_unicode(name)], object)
+
+
+def _ids_by_row(path: str, kind: Kind, pieces: Sequence[Piece]) -> Iterator[list[str]]:
+    with contextlib.ExitStack() as stack:
+        file = None if kind == "parquet" else stack.enter_context(ArrayFile.opened(path, kind))
+        for piece in pieces:
+            end = piece.start + piece.rows
+            for start in range(piece.start, end, IDS_AT_A_TIME):
+                yield ids_of(file, path, start, min(IDS_AT_A_TIME, end - start))
 
 
 def _compare(pieces: Sequence[Piece], columns: Columns, suspects: NDArray[np.uint64]) -> None:

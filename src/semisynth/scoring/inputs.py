@@ -5,6 +5,7 @@ import hashlib
 import itertools
 import os
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,21 +41,26 @@ class Survey:
 def survey(named: Sequence[str], columns: Columns, rows_per_part: int, out: Path | None = None) -> Survey:
     """Find the pieces of everything `named`: files, folders of images, and globs.
 
-    A picture that several of them name is scored once. SemisynthError where nothing is found, an input can't be
-    what its name says, or the output folder `out` lies in an input folder: its parts would be inputs next time.
+    A picture that several of them name is scored once. What a glob matches in the output folder `out` is left out.
+    SemisynthError where nothing is found, an input can't be what its name says, or `out` lies in an input folder:
+    its parts would be inputs next time.
     """
     seen: set[str] = set()
     pieces: list[Piece] = []
     inputs: list[dict[str, Any]] = []
     pictures: list[str] = []
-    for path in _expanded(named):
+    expanded = _expanded(named, out)
+    for path in map(Path, expanded):
         if path.suffix.lower() in PICTURES:
             pictures += _unseen([path.as_posix()], seen)
             continue
         if path.is_dir():
-            if out is not None and out.resolve().is_relative_to(path.resolve()):
+            if out is not None and _is_in(os.path.realpath(out), os.path.realpath(path)):
                 raise SemisynthError(f"{out}: expected an output folder outside of the input folder {path}")
-            found = _in_parts(path.as_posix(), _unseen(_picture_files(path), seen), rows_per_part)
+            names = _picture_files(path)
+            if len(expanded) > 1:  # else no real paths need to be held
+                names = _unseen(names, seen)
+            found = _in_parts(path.as_posix(), names, rows_per_part)
             digest = _digest_of_names(found)
         elif path.suffix.lower() not in SUFFIXES and os.path.realpath(path) in seen:
             continue  # no picture: its folder, named as well, counts it among the bad ones
@@ -99,7 +105,7 @@ class Reader:
                 continue
             for piece in group:
                 batches = (
-                    read_parquet(piece, self.columns, self.batch_size)
+                    read_parquet(piece, self.columns, self.side, self.batch_size)
                     if kind == "parquet"
                     else read_pictures(piece, self.batch_size)
                 )
@@ -153,16 +159,30 @@ def _unchanged(piece: Piece) -> Piece:
     return piece
 
 
-def _expanded(named: Sequence[str]) -> list[Path]:
-    """Files and folders in the order named, globs sorted; nothing twice."""
-    found: dict[Path, Path] = {}
+def _expanded(named: Sequence[str], out: Path | None) -> list[str]:
+    """Files and folders in the order named, globs sorted and without what lies in `out`; nothing twice."""
+    found: dict[str, str] = {}
+    own = os.path.realpath(out) if out else None
+    left_out = False
     for name in named:
-        matches = [name] if Path(name).exists() else sorted(glob.glob(name, recursive=True))  # noqa: PTH207, a pattern may begin at the root
-        if not matches:
-            raise SemisynthError(f"{name}: no such file or folder, and no file matches it as a pattern")
-        for match in matches:
-            found.setdefault(Path(match).resolve(), Path(match))
+        is_path = os.path.lexists(name)
+        matches = [name] if is_path else sorted(glob.glob(name, recursive=True))  # noqa: PTH207, a pattern may begin at the root
+        real = [(os.path.realpath(match), match) for match in matches]
+        kept = [one for one in real if is_path or own is None or not _is_in(one[0], own)]
+        if not kept:
+            where = f" outside of the output folder {out}" if real else ""
+            raise SemisynthError(f"{name}: no such file or folder, and no file{where} matches it as a pattern")
+        left_out |= len(kept) < len(real)
+        for path, match in kept:
+            found.setdefault(path, match)
+    if left_out:
+        print(f"notice: what lies in the output folder {out} is left out of the input", file=sys.stderr)
     return list(found.values())
+
+
+def _is_in(path: str, folder: str) -> bool:
+    """Whether a real path is that of the folder, or lies in it."""
+    return Path(path).is_relative_to(folder)
 
 
 def _kind_of(path: Path) -> Kind:

@@ -1,5 +1,7 @@
 """A detector on disk and in memory: a discriminator, fitted detectors, and what explains them. A bundle."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from semisynth.anomaly.detectors import check_layout
 from semisynth.anomaly.features import NearestNeighboursDetector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.pixelwise import PcaDetector
@@ -26,6 +29,7 @@ from semisynth.training.precision import Precision, dtype_policy
 KIND = "detector"
 BATCH_SIZE = 500
 LEAST_SIDE, MOST_SIDE = 4, 256
+EXPLAINING = ("features_knn", "pca")  # detectors that `nearest_ids` and `restored` need
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,34 @@ def load_detector(folder: Path) -> DetectorModel:
         network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
     except SemisynthError as error:
         raise SemisynthError(f"{folder}: made by a recipe that this version does not know: {error}") from error
-    load_weights(bundle.file("discriminator.npz"), network)
-    kept = read_archive(bundle.file("references.npz"))
-    try:
-        suite = from_arrays(read_archive(bundle.file("detectors.npz")))
+    with _file_named(bundle.file("discriminator.npz")) as path:
+        load_weights(path, network)
+        if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+            raise ValueError("finite weights expected, received NaN or infinity")
+    sizes = {name: output.shape[-1] or 1 for name, output in network.output.items()}  # `realness` is (None,)
+    sizes |= {"side": side, "pixels": side**2, "halved": (side // 2) ** 2}
+    with _file_named(bundle.file("detectors.npz")) as path:
+        suite = from_arrays(read_archive(path))
+        suite.check(sizes)
+        for name in EXPLAINING:
+            if name not in suite.detectors:
+                raise KeyError(f"calibration.{name}")
+    with _file_named(bundle.file("references.npz")) as path:
+        kept, count = read_archive(path), len(suite.detectors["features_knn"].arrays["chosen"])
+        check_layout(kept, {"images": "uint8 m side side", "ids": "str m"}, sizes | {"m": count})
         references = References(kept["images"], kept["ids"])
-    except KeyError as error:
-        raise SemisynthError(f"{folder}: array {error} expected in the bundle, found none") from error
-    except ValueError as error:
-        raise SemisynthError(f"{folder}: {error}") from error
     return DetectorModel(recipe, network, side, tuple(map(str, names)), precision, suite, references)
+
+
+@contextmanager
+def _file_named(path: Path) -> Iterator[Path]:
+    """Turn what is wrong with arrays of the file at `path` into a SemisynthError that names it."""
+    try:
+        yield path
+    except KeyError as error:
+        raise SemisynthError(f"{path}: array {error} expected, found none") from error
+    except ValueError as error:
+        raise SemisynthError(f"{path}: {error}") from error
 
 
 def digest_of(folder: Path) -> str:

@@ -2,17 +2,23 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
+from semisynth.scoring.decoding import bounded
 from semisynth.scoring.pieces import Columns, Piece, Raw, made_id
 
 READ_BYTES = 2**25  # of images in memory at a time
-FEW_ROWS = 25  # are read before their bytes are known: the file's own sizes count a repeated image once
+FEW_ROWS = 25  # at most are read before their bytes are known: the file's own sizes count a repeated image once
+MANY_IDS = 2**16
 BUFFER_BYTES = 2**20
 DEFAULT_ID = "id"
+
+Refusing = tuple[pa.RecordBatch, dict[int, str]]  # rows, and why some of them are null
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
@@ -43,56 +49,88 @@ def survey_parquet(path: str, columns: Columns, rows_per_part: int) -> list[Piec
     return pieces
 
 
-def read_parquet(piece: Piece, columns: Columns, batch_size: int) -> Iterator[Raw]:
-    """Yield the piece's rows, at most `batch_size` and about 32 MiB at a time."""
+def read_parquet(piece: Piece, columns: Columns, side: int, batch_size: int) -> Iterator[Raw]:
+    """Yield the piece's rows, at most `batch_size` and about 32 MiB at a time; too large cells as null."""
     wanted = [columns.image, *([columns.id or DEFAULT_ID] if piece.has_ids else [])]
     first = 0
     with open_parquet(piece.path) as file:
         few = _batches(file, piece.path, wanted, min(FEW_ROWS, batch_size), list(piece.groups), piece.start)
-        for batch in _joined(few, batch_size):
+        for batch, refused in _joined((_bounded(one, columns.image, side) for one in few), batch_size):
             cells = batch.column(batch.schema.get_field_index(columns.image))
             if piece.has_ids:
-                ids = pc.cast(batch.column(batch.schema.get_field_index(wanted[1])), pa.string()).to_pylist()
+                ids = _names(batch.column(batch.schema.get_field_index(wanted[1]))).tolist()
             else:
                 ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
-            yield Raw(first, ids, _unwrapped(cells))
+            yield Raw(first, ids, cells, refused)
             first += len(batch)
 
 
-def _joined(batches: Iterator[pa.RecordBatch], most_rows: int) -> Iterator[pa.RecordBatch]:
+def _bounded(batch: pa.RecordBatch, image: str, side: int) -> Refusing:
+    """The batch with null in place of cells that are too large, and why they are, by row."""
+    at = batch.schema.get_field_index(image)
+    given = batch.column(at)
+    cells, refused = bounded(_unwrapped(given), side)
+    if cells is given:
+        return batch, refused
+    return batch.set_column(at, batch.schema.field(at).with_type(cells.type), cells), refused
+
+
+def _joined(batches: Iterator[Refusing], most_rows: int) -> Iterator[Refusing]:
     """Yield neighbours as one, as long as they have no more than `most_rows` and READ_BYTES."""
     held: list[pa.RecordBatch] = []
+    refused: dict[int, str] = {}
     rows = size = 0
-    for batch in batches:
-        if held and (rows + len(batch) > most_rows or size + batch.nbytes > READ_BYTES):
-            yield pa.concat_batches(held)
-            held, rows, size = [], 0, 0
+    for batch, why in batches:
+        more = batch.nbytes
+        if held and (rows + len(batch) > most_rows or size + more > READ_BYTES):
+            yield pa.concat_batches(held), refused
+            held, refused, rows, size = [], {}, 0, 0
         held.append(batch)
-        rows, size = rows + len(batch), size + batch.nbytes
+        refused |= {rows + row: reason for row, reason in why.items()}
+        rows, size = rows + len(batch), size + more
     if held:
-        yield pa.concat_batches(held)
+        yield pa.concat_batches(held), refused
 
 
-def id_batches(path: str, columns: Columns) -> Iterator[pa.Array]:
-    """Yield the column of ids as strings, a batch at a time."""
+def id_batches(path: str, columns: Columns) -> Iterator[NDArray[np.object_]]:
+    """Yield the column of ids as strings, some at a time, without nulls."""
     name = columns.id or DEFAULT_ID
     with open_parquet(path) as file:
-        for batch in _batches(file, path, [name], 2**16):
-            yield pc.cast(batch.column(0), pa.string())
+        for batch in _batches(file, path, [name], MANY_IDS):
+            yield _names(batch.column(0).drop_null())
+
+
+def _names(ids: pa.Array) -> NDArray[np.object_]:
+    """Ids as strings, None for null. Bytes that are no UTF-8 are lone surrogates, as in the names of files."""
+    if pa.types.is_integer(ids.type):
+        ids = pc.cast(ids, pa.string())
+    try:
+        ids.validate(full=True)
+    except pa.ArrowInvalid:
+        raw = pc.cast(ids, pa.large_binary()).to_pylist()
+        return np.array([None if name is None else name.decode(errors="surrogateescape") for name in raw], object)
+    return ids.to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
 
 
 def _batches(
-    file: pq.ParquetFile, path: str, wanted: list[str], count: int, groups: list[int] | None = None, row: int = 0
+    file: pq.ParquetFile, path: str, wanted: list[str], most: int, groups: list[int] | None = None, start: int = 0
 ) -> Iterator[pa.RecordBatch]:
-    """Yield `count` rows at a time of the row groups, all by default; SemisynthError where they are damaged."""
+    """Yield the rows of the row groups, all by default; SemisynthError where they are damaged.
+
+    At first one, then twice as many each time, until they are `most` at a time, or fewer where they are large.
+    """
+    count, done = 1, 0
     try:
         for batch in file.iter_batches(count, groups, wanted, use_threads=False):
             yield batch
-            row += len(batch)
+            done += len(batch)
+            fitting = READ_BYTES * len(batch) // max(2 * batch.nbytes, 1)
+            count = max(1, min(2 * count, fitting, most))
+            file.reader.set_batch_size(min(count, most - done % most))  # multiples of `most` join to full batches
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise SemisynthError(f"{path}: damaged near row {row} ({_line(error)})") from error
+        raise SemisynthError(f"{path}: damaged near row {start + done} ({_line(error)})") from error
 
 
 def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:

@@ -16,6 +16,8 @@ OPTIONS = ["normalisation", "minibatch_discrimination"]  # of a discriminator
 SLOPE = [field.name for field in fields(Loss)]
 STABILISERS = [field.name for field in fields(Stabilisers)]
 NUMBERS = ["generator_rate", "discriminator_rate", "class_weight", "ensemble"]
+NAMES, FLAGS = ["normalisation", "loss", "optimizer"], ["minibatch_discrimination", "feature_matching"]
+RANGES, COUNTS = ["real_targets", "fake_targets"], ["replay", "ensemble"]
 PARTS = [*OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
 
 
@@ -27,8 +29,9 @@ def recipe_from(source: Source) -> Recipe:
     if isinstance(source, str):
         return recipe_by_name(source)
     parts = {key: value for key, value in source.items() if key != "base"}
-    for key in parts:
+    for key, value in parts.items():
         _check("part", key, PARTS)
+        _check_type(key, value)
     base = recipe_by_name(str(source.get("base")))
     return replace(
         base,
@@ -61,6 +64,29 @@ def _optimizer(optimizer: BuildOptimizer, parts: Parts) -> BuildOptimizer:
         return optimizer
     _check("optimizer", parts["optimizer"], OPTIMIZERS)
     return OPTIMIZERS[parts["optimizer"]]
+
+
+def _check_type(key: str, value: Any) -> None:
+    """Raise SemisynthError on a value of another type: a bundle's, since those of params.yaml were checked."""
+    if key in NAMES:
+        fits, expected = isinstance(value, str), "a name"
+    elif key in FLAGS:
+        fits, expected = isinstance(value, bool), "true or false"
+    elif key in RANGES:
+        fits = isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
+        expected = "two numbers"
+    elif key in COUNTS:
+        fits, expected = _is_number(value) and isinstance(value, int), "a whole number"
+    else:
+        fits, expected = _is_number(value), "a number"
+    if not fits:
+        raise SemisynthError(
+            f"params.yaml: `train_synthesizer.recipe.{key}`: expected {expected}, received {value!r}"
+        )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check(what: str, name: str, known: Iterable[str]) -> None:
