@@ -7,7 +7,7 @@ from semisynth.anomaly.metrics import auroc
 from semisynth.anomaly.suite import Suite, from_arrays
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
-from semisynth.scoring.model import KIND, DetectorModel, References, digest_of, load_detector
+from semisynth.scoring.model import KIND, PREPROCESSING, DetectorModel, References, digest_of, load_detector
 from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
@@ -94,6 +94,7 @@ def test_a_damaged_bundle_is_refused(name, model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"preprocessing": {"images": "colour"}}, "d: preprocessing {.*} expected, received {'images': 'colour'}"),
         ({"recipe": "acgann"}, r"d: made by a recipe that this version does not know: .*`acgann`"),
         (
             {"recipe": {"base": "dcgan", "loss": ["wasserstein"]}},
@@ -104,7 +105,8 @@ def test_a_damaged_bundle_is_refused(name, model, tmp_path):
     ],
 )
 def test_a_bundle_of_foreign_settings_is_refused_by_its_folder(changes, message, tmp_path):
-    settings = {"recipe": "acgan", "side": 20, "class_names": ["a", "b"], "precision": "float32"} | changes
+    settings = {"recipe": "acgan", "side": 20, "class_names": ["a", "b"], "precision": "float32"}
+    settings |= {"preprocessing": PREPROCESSING} | changes
     save_bundle(tmp_path / "d", KIND, settings, lambda inside: None)
     with pytest.raises(SemisynthError, match=message):
         load_detector(tmp_path / "d")

@@ -40,13 +40,14 @@ def _load_folder(folder: Path) -> tuple[ImageSet, ImageSet | None]:
     if any(_idx_file(folder, name) for name in (*TRAIN_FILES, *TEST_FILES)):
         return _load_idx(folder, dataset)
     parts = {part.name: part for part in subfolders(folder)}
-    if "train" in parts and parts.keys() <= {"train", "test"} and subfolders(parts["train"]):
-        test = parts.get("test")
-        return read_class_folders(parts["train"], dataset), read_class_folders(test, dataset) if test else None
-    if "train" in parts and subfolders(parts["train"]):
-        extra = ", ".join(sorted(parts.keys() - {"train", "test"}))
-        raise SemisynthError(f"{folder}: expected `train`, and `test` or nothing beside it, received {extra}")
-    return read_class_folders(folder, dataset), None
+    if "train" not in parts or not subfolders(parts["train"]):
+        return read_class_folders(folder, dataset), None
+    if extra := sorted(parts.keys() - {"train", "test"}):
+        raise SemisynthError(
+            f"{folder}: expected `train`, and `test` or nothing beside it, received {', '.join(extra)}"
+        )
+    test = parts.get("test")
+    return read_class_folders(parts["train"], dataset), read_class_folders(test, dataset) if test else None
 
 
 def _idx_file(folder: Path, name: str) -> Path | None:

@@ -28,6 +28,7 @@ from semisynth.training.precision import Precision, dtype_policy
 
 KIND = "detector"
 BATCH_SIZE = 500
+PREPROCESSING = {"images": "grey uint8, 0 = background", "network": "x / 127.5 - 1", "detectors": "x / 255"}
 LEAST_SIDE, MOST_SIDE = 4, 256
 EXPLAINING = ("features_knn", "pca")  # detectors that `nearest_ids` and `restored` need
 
@@ -99,6 +100,7 @@ class DetectorModel:
             "side": self.side,
             "class_names": list(self.class_names),
             "precision": self.precision,
+            "preprocessing": PREPROCESSING,
         }
         save_bundle(folder, KIND, settings, write)
 
@@ -110,6 +112,8 @@ def load_detector(folder: Path) -> DetectorModel:
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
+    if (prepared := setting(bundle, "preprocessing", dict)) != PREPROCESSING:
+        raise SemisynthError(f"{folder}: preprocessing {PREPROCESSING} expected, received {prepared}")
     if not LEAST_SIDE <= side <= MOST_SIDE:
         raise SemisynthError(f"{folder}: side {LEAST_SIDE} to {MOST_SIDE} expected, received {side}")
     try:
