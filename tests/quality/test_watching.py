@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def watch(tmp_path):
 
 def test_diverse_samples_raise_no_alarm(watch):
     assert [watch.look(number, noise(number, 500), None) for number in (1, 2, 3)] == [None] * 3
-    assert watch.epochs() == [Diversity(pytest.approx(1, abs=0.05))] * 3
+    assert watch.epochs() == [Diversity(pytest.approx(1, abs=0.05), pytest.approx(1, abs=0.1))] * 3
     assert watch.summary()["mode_collapse"] is False
 
 
@@ -32,7 +34,7 @@ def test_the_alarm_rings_once_and_stands(watch):
     heard = [watch.look(number, repeated(noise(1, 1)), None) for number in (1, 2, 3)]
     assert [line is not None for line in heard] == [False, True, False]
     assert "differ from one another 0.00 times" in heard[1]
-    assert watch.summary() == {"diversity": {"features": 0, "classes": None}, "mode_collapse": True}
+    assert watch.summary() == {"diversity": {"features": 0, "classes": 0}, "mode_collapse": True}
 
 
 def test_it_goes_on_with_what_was_measured_before_and_measures_an_epoch_anew(watch):
@@ -45,11 +47,24 @@ def test_it_goes_on_with_what_was_measured_before_and_measures_an_epoch_anew(wat
 
 def test_one_image_a_class_is_seen_within_the_classes(watch):
     """Three images in turn, one for each class asked for."""
-    watch.look(1, repeated(noise(1, 3)), watch.asked)
+    watch.look(1, repeated(noise(1, 3)), watch.asked, told=True)
     watch.look(2, repeated(noise(1, 3)), None)
     within, together = watch.epochs()
     assert (within.features, together.features) == pytest.approx((0, 2 / 3), abs=0.05)
-    assert (within.classes, together.classes) == (pytest.approx(1, abs=0.001), None)
+    assert within.classes == pytest.approx(1, abs=0.001)
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_class_that_is_left_out_is_seen_though_nothing_tells_classes(tmp_path, asked):
+    """Classes of different brightness; the samples, whatever they were asked for, are all of the first."""
+    shades = noise(0, 60) // 2 + 60 * (np.arange(60) % 3)[:, np.newaxis, np.newaxis].astype(np.uint8)
+    watch = CollapseWatch(replace(REAL, images=shades), tmp_path / "diversity", seed=1)
+    heard = [
+        watch.look(number, noise(number, 500) // 2, watch.asked if asked else None, told=False)
+        for number in (1, 2)
+    ]
+    assert heard[0] is None
+    assert "entropy of the samples' classes is 0.00" in heard[1]
 
 
 def test_without_two_real_images_of_a_class_nothing_is_measured(tmp_path):

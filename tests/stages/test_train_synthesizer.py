@@ -78,7 +78,7 @@ def test_samples_that_look_alike_raise_the_alarm(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(Synthesizer, "sample", blank)
     metrics = run(tmp_path, recipe="vanilla_gan")
-    assert (metrics["diversity"], metrics["mode_collapse"]) == ({"features": 0, "classes": None}, True)
+    assert (metrics["diversity"], metrics["mode_collapse"]) == ({"features": 0, "classes": 0}, True)
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning")]
     assert line.startswith("warning: epoch 2 of vanilla_gan: mode collapse? Samples differ")
 

@@ -14,33 +14,31 @@ from semisynth.quality.labels import class_histogram, diversity_ratio, mode_entr
 class Diversity:
     """How diverse the samples of one epoch are, against real images; larger is more diverse.
 
-    `classes` is the entropy of the class histogram over that of even classes, in [0, 1], or None where no
-    classes are known. `features` is the mean distance between two samples over that between two real images:
-    0 = all alike, 1 = as diverse as real ones.
+    `classes` is the entropy of the class histogram over that of even classes, in [0, 1]. `features` is the mean
+    distance between two samples over that between two real images: 0 = all alike, 1 = as diverse as real ones.
     """
 
     features: float
-    classes: float | None = None
+    classes: float
 
 
 def measure_diversity(
     samples: NDArray[np.floating],
     real: NDArray[np.floating],
-    labels: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None,
-    classes: int = 1,
+    labels: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
+    shown: NDArray[np.int64],
+    classes: int,
 ) -> Diversity:
     """Diversity of features `samples` (n, d) against `real` (m, d), a few hundred of each.
 
-    `labels` are the classes int64 (n,) and (m,) that a classifier gives both. With them features are compared
-    within each class, as a generator may make one image a class; without, all together. ValueError where the
-    real images are all alike.
+    `shown` are the classes int64 (n,) that a classifier finds in the samples. With `labels`, classes int64 (n,)
+    and (m,), features are compared within each class, as a generator may make one image a class; without, all
+    together. ValueError where the real images are all alike.
     """
-    if labels is None:
-        together = [np.zeros(len(part), np.int64) for part in (samples, real)]
-        return Diversity(diversity_ratio(samples, together[0], real, together[1]))
-    entropy = mode_entropy(class_histogram(labels[0], classes))
+    ours, theirs = labels or (np.zeros(len(samples), np.int64), np.zeros(len(real), np.int64))
+    entropy = mode_entropy(class_histogram(shown, classes))
     return Diversity(
-        features=diversity_ratio(samples, labels[0], real, labels[1]),
+        features=diversity_ratio(samples, ours, real, theirs),
         classes=entropy / math.log(classes) if classes > 1 else 1.0,
     )
 
@@ -61,7 +59,7 @@ def collapse_warning(
             f"mode collapse? Samples differ from one another {last.features:.2f} times as much as real images do, "
             f"expected {least_features} or more, {since}"
         )
-    if all(epoch.classes is not None and epoch.classes < least_classes for epoch in recent):
+    if all(epoch.classes < least_classes for epoch in recent):
         return (
             f"mode collapse? The entropy of the samples' classes is {last.classes:.2f} of that of even classes, "
             f"expected {least_classes} or more, {since}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.neighbors import KNeighborsClassifier
 
 from semisynth.data.imageset import ImageSet
 from semisynth.data.pixels import flat
@@ -19,6 +20,9 @@ SAMPLES = 500
 @dataclass(frozen=True)
 class CollapseWatch:
     """Compares samples with `real` images, pixel by pixel, within each class where theirs are known.
+
+    Where nothing tells the samples' classes, they are counted as those of the nearest of all `real` images (Cover
+    and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels.
 
     A file an epoch under `folder` lets an interrupted training go on with all that was measured. Where there are
     no two different real images of a class, nothing is measured.
@@ -33,19 +37,28 @@ class CollapseWatch:
         """The classes of the samples that `look` expects: int64 (n,), in turn."""
         return np.arange(SAMPLES) % self.real.classes
 
-    def look(self, number: int, samples: NDArray[np.uint8], shown: NDArray[np.int64] | None) -> str | None:
-        """A line of warning where samples have begun to look alike.
+    def look(
+        self, number: int, samples: NDArray[np.uint8], classes: NDArray[np.int64] | None, *, told: bool = False
+    ) -> str | None:
+        """A line of warning where samples have begun to look alike, or to leave classes out.
 
-        `number` is the epoch's, from 1; `samples` are uint8 (n, side, side), `shown` their classes (n,), or None.
+        `number` is the epoch's, from 1; `samples` are uint8 (n, side, side), `classes` those (n,) that a
+        discriminator has `told`, or that they were asked for, or None.
         """
         real = self._some_real
         if len(np.unique(real.images, axis=0)) <= real.classes:
             return None
-        labels = None if shown is None else (shown, real.labels)
-        measured = measure_diversity(flat(samples), flat(real.images), labels, real.classes)
+        rows = flat(samples)
+        labels = None if classes is None else (classes, real.labels)
+        shown = classes if told and classes is not None else self._nearest.predict(rows)
+        measured = measure_diversity(rows, flat(real.images), labels, shown, real.classes)
         write_json(self.folder / f"epoch_{number:04d}.json", asdict(measured))
         epochs = self.epochs()
         return None if collapse_warning(epochs[:-1]) else collapse_warning(epochs)
+
+    @cached_property
+    def _nearest(self) -> KNeighborsClassifier:
+        return KNeighborsClassifier(1, algorithm="brute").fit(flat(self.real.images), self.real.labels)
 
     @cached_property
     def _some_real(self) -> ImageSet:

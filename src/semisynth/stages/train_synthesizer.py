@@ -59,7 +59,8 @@ def train_synthesizer(
         path = grids / f"epoch_{number:02d}.png"
         save_grid(path, trained.sample(labels, seed=section.seed), GRID_COLUMNS, title=title, row_labels=names)
         samples = trained.sample(watch.asked, seed=section.seed)
-        if warning := watch.look(number, samples, trained.classes_shown(samples, watch.asked)):
+        classes = trained.classes_shown(samples, watch.asked)
+        if warning := watch.look(number, samples, classes, told=trained.tells_classes):
             print(f"warning: epoch {number} of {recipe.name}: {warning}", file=sys.stderr)
 
     labeller: keras.Model | None = None
