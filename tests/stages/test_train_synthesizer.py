@@ -22,9 +22,9 @@ def noise(seed, count):
     return ImageSet(images, np.arange(count) % 3, ("a", "b", "c"), "noise", pool=500)
 
 
-def run(folder, **changes):
-    """Run the stage in `folder` on 6 labelled and 10 unlabelled images; return its metrics."""
-    save_images(folder / "labelled.npz", noise(0, 6))
+def run(folder, labelled=None, **changes):
+    """Run the stage in `folder` on 6 labelled images, or those given, and 10 others; return its metrics."""
+    save_images(folder / "labelled.npz", labelled or noise(0, 6))
     save_images(folder / "unlabelled.npz", noise(1, 10).with_labels_removed())
     tree = YAML(typ="safe", pure=True).load(SHIPPED)
     tree["train_synthesizer"].update(SECTION | changes)
@@ -150,6 +150,15 @@ def test_an_unknown_recipe_is_refused_before_any_work(tmp_path):
 
 SEMI = {"recipe": "semi_acgan", "labeller": {"max_steps": 12, "max_passes": 1.0, "batch_size": 4}}
 SEMI["labeller"] |= {"learning_rate": 0.002, "confidence": 0.0}
+
+
+def test_a_class_without_images_is_refused_where_classes_are_learnt(tmp_path):
+    lacking = noise(0, 6).take(np.array([0, 3]))
+    for recipe in ("acgan", "cvae"):
+        with pytest.raises(SemisynthError, match=f"`{recipe}` learns classes: .* received none of b, c"):
+            run(tmp_path, lacking, recipe=recipe)
+    assert written(tmp_path) == {}
+    run(tmp_path, lacking, recipe="vanilla_gan")
 
 
 def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.recipes import Recipe
-from semisynth.synthesizers.sampler import Sampler
+from semisynth.synthesizers.sampler import Sampler, check_every_class
 from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
@@ -45,6 +45,8 @@ def train_synthesizer(
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
     check_fits(recipe, known, batch_size)
+    if recipe.learns_classes:
+        check_every_class(recipe.name, known)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length

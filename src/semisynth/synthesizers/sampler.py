@@ -169,9 +169,13 @@ class FamilySampler:
 
 
 def check_labels(name: str, labelled: ImageSet) -> None:
-    """Raise SemisynthError unless every image has a label, and every class an image: recipe `name` learns them."""
+    """Raise SemisynthError unless every image has a label: recipe `name` learns them."""
     if (labelled.labels == UNLABELLED).any():
         raise SemisynthError(f"recipe `{name}` learns classes: expected labels, received images without")
+
+
+def check_every_class(name: str, labelled: ImageSet) -> None:
+    """Raise SemisynthError unless every class has an image: recipe `name` would draw those that it never saw."""
     if missing := sorted(set(range(labelled.classes)) - set(labelled.labels.tolist())):
         names = ", ".join(labelled.class_names[label] for label in missing)
         raise SemisynthError(f"recipe `{name}` learns classes: expected images of each, received none of {names}")
