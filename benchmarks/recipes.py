@@ -56,8 +56,8 @@ Updates were fixed beforehand, by the pace of a trial; seconds are what the stag
 with its start and its pictures, beside other work at times. No recipe is trained to its end in this time, and
 some show no digits yet: `dcgan` is meant for 10,000 updates of 256 images, which take hours on two cores. Fréchet
 and kernel distance: lower is better; `real` beside a figure is what as many real images reach. Density may exceed
-1, mode entropy is at most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer than
-held-out ones.
+1, mode entropy is at most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer
+than held-out ones.
 Images are drawn from latents as they were trained, not stretched (see stretching.md), and none is left out for
 what the baseline classifier doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
 GAN-train makes {INSTRUMENT_STEPS} updates.
