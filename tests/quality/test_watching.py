@@ -72,3 +72,14 @@ def test_without_two_real_images_of_a_class_nothing_is_measured(tmp_path):
     watch = CollapseWatch(few, tmp_path / "diversity", seed=1)
     assert watch.look(1, repeated(noise(1, 1)), None) is None
     assert watch.summary() == {"diversity": None, "mode_collapse": False}
+
+
+def test_trainings_that_follow_each_other_are_watched_one_by_one(tmp_path):
+    """The first collapses; the second is as diverse as can be, the third collapses from its first epoch on."""
+    watch = CollapseWatch(REAL, tmp_path / "diversity", seed=1, each=2)
+    alike, diverse = repeated(noise(1, 1)), noise(1, 500)
+    heard = [
+        watch.look(number, one, None) for number, one in enumerate([alike] * 2 + [diverse] * 2 + [alike] * 2, 1)
+    ]
+    assert [line is not None for line in heard] == [False, True, False, False, False, True]
+    assert watch.summary() == {"diversity": {"features": 0, "classes": 0}, "mode_collapse": True}

@@ -6,8 +6,8 @@ import pytest
 from semisynth.errors import SemisynthError
 from semisynth.sampling.latents import between, check_truncation, draw_latents, plane, slerp
 
-NORMAL = SimpleNamespace(latent="normal", latent_size=8, has_latent_space=True)
-UNIFORM = SimpleNamespace(latent="uniform", latent_size=8)
+NORMAL = SimpleNamespace(latent="normal", latent_size=8, has_latent_space=True, ensemble=1)
+UNIFORM = SimpleNamespace(latent="uniform", latent_size=8, ensemble=1)
 
 
 def draw(labels, numbers, recipe=NORMAL, **options):
@@ -41,6 +41,14 @@ def test_truncation_keeps_what_is_inside_and_follows_the_truncated_normal():
     np.testing.assert_array_equal(bound[inside], free[inside])
     assert bound.std() == pytest.approx(0.5396, abs=0.01)  # of the normal distribution between -1 and 1
     assert bound[~inside].std() == pytest.approx(0.5396, abs=0.015)
+
+
+@pytest.mark.parametrize("latent", ["normal", "uniform"])
+def test_truncation_leaves_the_choice_of_a_member_as_it_is(latent):
+    pooled = SimpleNamespace(latent=latent, latent_size=8, ensemble=3)
+    free, bound = (draw(np.zeros(500, int), np.arange(500), pooled, truncation=limit) for limit in (None, 0.2))
+    np.testing.assert_array_equal(bound[:, -1], free[:, -1])
+    assert np.abs(bound[:, :-1]).max() < 0.2 < np.abs(bound[:, -1]).max()
 
 
 def test_what_has_no_latent_space_is_not_truncated():

@@ -19,7 +19,9 @@ class Stub:
     side, classes, class_names = SIDE, 3, ("a", "b", "c")
 
     def __init__(self, latent_size=2, has_classes=True):
-        self.recipe = SimpleNamespace(name="stub", latent_size=latent_size, latent="normal", has_latent_space=True)
+        self.recipe = SimpleNamespace(
+            name="stub", latent_size=latent_size, latent="normal", has_latent_space=True, ensemble=1
+        )
         self.has_classes = has_classes
 
     def decode(self, latents, labels):
@@ -101,6 +103,14 @@ def test_a_style_is_added_and_subtracted():
     for column, factor in enumerate((-2, -1, 0, 1, 2)):
         assert asked[:, column] - asked[:, 2] == pytest.approx(np.array([factor * style] * 2), abs=0.11)
     assert sheet.column_labels == ["−2", "−1", "0", "1", "2"]
+
+
+def test_a_style_leaves_the_member_of_an_ensemble():
+    stub = Stub()
+    stub.recipe.ensemble = 2
+    asked, _ = read(style_sheet(Drawing(stub, [0, 2]), np.array([1, -0.5], np.float32), 5, "s"), 5)
+    assert (asked[..., 1] == asked[0, 0, 1]).all()
+    assert len(np.unique(asked[0, :, 0])) == 5
 
 
 def test_without_classes_no_row_has_a_name():

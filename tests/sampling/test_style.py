@@ -8,6 +8,9 @@ from semisynth.errors import SemisynthError
 from semisynth.sampling import style
 from semisynth.sampling.latents import draw_latents
 from semisynth.sampling.style import distance_of, found_latents
+from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.model import build_synthesizer
+from semisynth.training.determinism import seed_everything
 
 NAMES = ("coat", "dress/skirt", "shirt")
 
@@ -41,6 +44,18 @@ def test_the_same_seed_finds_the_same(synthesizer, planted, monkeypatch):
 def test_a_recipe_without_classes_is_searched_too(synthesizer, planted, monkeypatch):
     monkeypatch.setattr(style, "STEPS", 1)
     assert found_latents(synthesizer("dcgan"), planted, seed=0).shape == (4, 100)
+
+
+def test_the_search_keeps_to_the_member_of_the_nearest_drawn_image(planted, monkeypatch):
+    seed_everything(0)
+    recipe = recipe_from({"base": "vanilla_gan", "ensemble": 2})
+    pooled = build_synthesizer(recipe, 20, 3)
+    found = []
+    for steps in (0, 30):
+        monkeypatch.setattr(style, "STEPS", steps)
+        found.append(found_latents(pooled, planted, seed=0))
+    np.testing.assert_array_equal(found[0][:, -1], found[1][:, -1])
+    assert not np.any(found[0][:, :-1] == found[1][:, :-1])
 
 
 def test_labels_are_taken_by_name_and_missing_ones_from_the_discriminator(synthesizer, planted):

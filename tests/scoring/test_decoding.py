@@ -95,6 +95,11 @@ def _bounded(load):
     return watched
 
 
+def test_null_pixels_of_another_type_are_no_zeros():
+    cells = pa.array([[True] * 255 + [None], [False] * 256], pa.list_(pa.bool_()))
+    assert decoded(cells).bad == [(0, "null pixel"), (1, "wrong dtype: bool, expected uint8")]
+
+
 def test_lists_of_pixels():
     cells = pa.array([GREY.reshape(-1).tolist(), None, [1, 2], [0] * 255 + [None]], pa.list_(pa.uint8()))
     rows = decoded(cells)

@@ -404,6 +404,14 @@ def test_other_types_than_numbers_are_bad_and_not_read(tmp_path):
     assert everything([tmp_path / "x.npz"])[3] == [(row, "wrong dtype: <U9, expected uint8") for row in range(2)]
 
 
+def negative():
+    """An array that promises a number of rows below 0."""
+    stream = io.BytesIO()
+    header = {"descr": "|u1", "fortran_order": False, "shape": (-5, 4, 4)}
+    np.lib.format.write_array_header_1_0(stream, header)
+    return stream.getvalue()
+
+
 def half(path):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
@@ -442,6 +450,12 @@ def half(path):
             lambda path: pq.write_table(pa.table({"image": [b""], "id": [0.5]}), path),
             r"`id` must hold strings or integers, received double",
         ),
+        (
+            "x.parquet",
+            lambda path: pq.write_table(pa.table([[b""], [b""]], names=["image", "image"]), path),
+            r"x\.parquet: one column `image` expected, received 2",
+        ),
+        ("x.npz", lambda path: save_members(path, images_npy=negative()), r"shape \(n, height, width\) expected"),
     ],
 )
 def test_what_is_no_input_is_named_before_anything_is_read(name, make, message, tmp_path):

@@ -77,18 +77,25 @@ def test_wide_drawing_takes_recipes_that_draw_classes_alone(recipe):
         draw_wide(synthesizer, believing(1), per_class=1, widest=2.0, confidence=0.0, seed=0)
 
 
-def test_wider_latents_lie_further_from_the_middle():
-    """Every latent keeps its direction, and is stretched by a factor of its own between 1 and the widest."""
+@pytest.mark.parametrize("ensemble", [1, 3])
+def test_wider_latents_lie_further_from_the_middle(ensemble):
+    """Every latent keeps its direction, and is stretched by a factor of its own between 1 and the widest.
+
+    In an ensemble, its last component, which chooses the member, stays.
+    """
     seen = []
     counted = SimpleNamespace(
         classes=2,
         has_classes=True,
-        recipe=SimpleNamespace(latent_size=8, latent="normal"),
+        recipe=SimpleNamespace(latent_size=8, latent="normal", ensemble=ensemble),
         decode=lambda latents, labels: seen.append(latents) or np.zeros((len(labels), 4, 4), np.uint8),
     )
     for widest in (1.0, 3.0):
         draw_wide(counted, believing(0.5), per_class=200, widest=widest, confidence=0.0, seed=0)
     factors = seen[1] / seen[0]
-    assert factors == pytest.approx(np.repeat(factors[:, :1], 8, axis=1), rel=1e-4)
+    if ensemble > 1:
+        assert (factors[:, -1] == 1).all()
+        factors = factors[:, :-1]
+    assert factors == pytest.approx(np.repeat(factors[:, :1], factors.shape[1], axis=1), rel=1e-4)
     assert 1 <= factors.min() < 1.1
     assert 2.9 < factors.max() <= 3 + 1e-4

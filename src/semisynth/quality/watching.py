@@ -14,15 +14,16 @@ from semisynth.data.pixels import flat
 from semisynth.files import write_json
 from semisynth.quality.collapse import Diversity, collapse_warning, measure_diversity
 
-SAMPLES = 500
+SAMPLES, REFERENCES = 500, 5000
 
 
 @dataclass(frozen=True)
 class CollapseWatch:
     """Compares samples with `real` images, pixel by pixel, within each class where theirs are known.
 
-    Where nothing tells the samples' classes, they are counted as those of the nearest of all `real` images (Cover
-    and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels.
+    Where nothing tells the samples' classes, they are counted as those of the nearest of 5,000 `real` images
+    (Cover and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels. Trainings of `each` epochs that follow
+    each other, an ensemble's, are watched one by one.
 
     A file an epoch under `folder` lets an interrupted training go on with all that was measured. Where there are
     no two different real images of a class, nothing is measured.
@@ -31,6 +32,7 @@ class CollapseWatch:
     real: ImageSet
     folder: Path
     seed: int
+    each: int | None = None
 
     @cached_property
     def asked(self) -> NDArray[np.int64]:
@@ -53,24 +55,36 @@ class CollapseWatch:
         shown = classes if told and classes is not None else self._nearest.predict(rows)
         measured = measure_diversity(rows, flat(real.images), labels, shown, real.classes)
         write_json(self.folder / f"epoch_{number:04d}.json", asdict(measured))
-        epochs = self.epochs()
+        epochs = self._trainings()[-1]
         return None if collapse_warning(epochs[:-1]) else collapse_warning(epochs)
 
     @cached_property
     def _nearest(self) -> KNeighborsClassifier:
-        return KNeighborsClassifier(1, algorithm="brute").fit(flat(self.real.images), self.real.labels)
+        some = self._some(REFERENCES)
+        return KNeighborsClassifier(1, algorithm="brute").fit(flat(some.images), some.labels)
 
     @cached_property
     def _some_real(self) -> ImageSet:
-        return self.real.take(np.random.default_rng(self.seed).permutation(len(self.real))[:SAMPLES])
+        return self._some(SAMPLES)
+
+    def _some(self, count: int) -> ImageSet:
+        return self.real.take(np.random.default_rng(self.seed).permutation(len(self.real))[:count])
 
     def epochs(self) -> list[Diversity]:
         """What was measured so far, in order."""
         paths = sorted(self.folder.glob("epoch_*"))
         return [Diversity(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
 
-    def summary(self) -> dict[str, object]:
-        """The last epoch's diversity, None if not measured, and whether the alarm stands."""
+    def _trainings(self) -> list[list[Diversity]]:
         epochs = self.epochs()
-        last = asdict(epochs[-1]) if epochs else None
-        return {"diversity": last, "mode_collapse": collapse_warning(epochs) is not None}
+        each = self.each or max(1, len(epochs))
+        return [epochs[start : start + each] for start in range(0, len(epochs), each)]
+
+    def summary(self) -> dict[str, object]:
+        """The last epoch's diversity, None if not measured, and whether the alarm stands.
+
+        Of several trainings it is that of the one least diverse by features, and the alarm is that of any.
+        """
+        trainings = self._trainings()
+        last = min((epochs[-1] for epochs in trainings), key=lambda one: one.features, default=None)
+        return {"diversity": last and asdict(last), "mode_collapse": any(map(collapse_warning, trainings))}

@@ -35,11 +35,15 @@ def draw_latents(
 
     They are distributed as the recipe has them, normal or uniform in [-1, 1]. Each depends on seed, class and
     number alone: more images, or other classes beside, leave it as it is.
-    Components outside of ±`truncation` are drawn again until they lie inside (Brock 2019, arXiv 1809.11096).
+    Components outside of ±`truncation` are drawn again until they lie inside (Brock 2019, arXiv 1809.11096), but
+    for the one that chooses a member of an ensemble.
     """
-    keys = zip(labels.tolist(), numbers.tolist(), strict=True)
+    keys = [[seed, *key] for key in zip(labels.tolist(), numbers.tolist(), strict=True)]
     drawn = _uniform if recipe.latent == "uniform" else _normal
-    return np.stack([drawn(recipe.latent_size, [seed, *key], truncation) for key in keys])
+    latents = np.stack([drawn(recipe.latent_size, key, truncation) for key in keys])
+    if truncation is not None and recipe.ensemble > 1:
+        latents[:, -1] = [drawn(recipe.latent_size, key, None)[-1] for key in keys]
+    return latents
 
 
 def _uniform(size: int, key: list[int], truncation: float | None) -> Latents:

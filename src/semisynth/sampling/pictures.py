@@ -113,6 +113,8 @@ def manifold_sheet(drawing: Drawing, steps: int) -> Sheet:
 def style_sheet(drawing: Drawing, style: Latents, columns: int, source: str) -> Sheet:
     """A row a class: one latent for all, with -2 to 2 times the latent `style` (latent,) of `source` added."""
     factors = np.linspace(-STYLE_LIMIT, STYLE_LIMIT, columns)
+    if drawing.synthesizer.recipe.ensemble > 1:
+        style = np.append(style[:-1], np.float32(0))  # the member stays
     base = drawing.latents(drawing.labels[0], 1)  # (1, latent)
     latents = base + factors[:, np.newaxis] * style  # (columns, latent)
     repeated = np.broadcast_to(latents, (len(drawing.labels), *latents.shape))

@@ -40,6 +40,9 @@ def found_latents(synthesizer: Sampler, chosen: ImageSet, *, seed: int) -> Laten
     target = tf.constant(to_signed(chosen.images))
     asked = [tf.constant(labels.astype(np.int32))] if synthesizer.has_classes else []
     latents = keras.Variable(_nearest_drawn(synthesizer, chosen.images, labels, seed))
+    moves = np.ones(latents.shape[1], np.float32)
+    if synthesizer.recipe.ensemble > 1:
+        moves[-1] = 0  # the member stays that of the nearest drawn image
     optimizer = keras.optimizers.Adam(RATE)
     optimizer.build([latents])
 
@@ -49,7 +52,7 @@ def found_latents(synthesizer: Sampler, chosen: ImageSet, *, seed: int) -> Laten
             distance = tf.reduce_mean(tf.square(drawn - target), axis=(1, 2, 3))  # (n,)
             norm = tf.reduce_mean(tf.square(latents.value), axis=1)  # (n,)
             loss = tf.reduce_sum(distance + PRIOR * norm)
-        optimizer.apply([tape.gradient(loss, latents.value)], [latents])
+        optimizer.apply([moves * tape.gradient(loss, latents.value)], [latents])
 
     compiled = tf.function(step)
     for _ in range(STEPS):

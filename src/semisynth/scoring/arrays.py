@@ -62,7 +62,7 @@ class ArrayFile:
     def __init__(self, path: str, kind: Kind, stack: ExitStack) -> None:
         self.path, self._stack = path, stack
         self.images, self.ids = self._open_npz() if kind == "npz" else (self._open_idx(), None)
-        if len(self.images.shape) != 3 or min(self.images.shape[1:]) < 1:
+        if len(self.images.shape) != 3 or self.images.shape[0] < 0 or min(self.images.shape[1:]) < 1:
             raise SemisynthError(
                 f"{path}: images of shape (n, height, width) expected, received {self.images.shape}"
             )

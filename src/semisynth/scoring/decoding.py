@@ -81,13 +81,14 @@ def _from_lists(cells: pa.Array, side: int) -> tuple[Images, list[int], Bad]:
     if values.null_count:
         holes = np.flatnonzero(pc.is_null(values).to_numpy(zero_copy_only=False)) // side**2
         spoilt = {int(row): "null pixel" for row in np.unique(holes)}
-        values = pc.fill_null(values, 0)
     if values.type != pa.uint8():
         spoilt = dict.fromkeys(range(len(places)), f"wrong dtype: {values.type}, expected uint8") | spoilt
         if pa.types.is_floating(values.type):
             holes = np.flatnonzero(pc.is_nan(values).to_numpy(zero_copy_only=False)) // side**2
             spoilt |= {int(row): "NaN" for row in np.unique(holes)}
         values = pa.array(np.zeros(len(values), np.uint8))
+    elif spoilt:
+        values = pc.fill_null(values, 0)
     images = values.to_numpy(zero_copy_only=False).reshape(-1, side, side)
     kept = np.array([row not in spoilt for row in range(len(places))], bool)
     bad += [(int(places[row]), why) for row, why in spoilt.items()]

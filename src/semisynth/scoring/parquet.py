@@ -135,9 +135,7 @@ def _batches(
 
 def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
     """Check both columns; return whether there are ids."""
-    if columns.image not in schema.names:
-        raise SemisynthError(f"{path}: column `{columns.image}` is missing, found {', '.join(schema.names)}")
-    kind = schema.field(columns.image).type
+    kind = _type_of(path, schema, columns.image)
     if not (_is_binary(_inner(kind)) or _is_list(kind)):
         raise SemisynthError(
             f"{path}: column `{columns.image}` must hold PNG or JPEG bytes or lists of uint8, received {kind}"
@@ -145,12 +143,19 @@ def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
     if columns.id is None and DEFAULT_ID not in schema.names:
         return False
     name = columns.id or DEFAULT_ID
-    if name not in schema.names:
-        raise SemisynthError(f"{path}: column `{name}` is missing, found {', '.join(schema.names)}")
-    kind = schema.field(name).type
+    kind = _type_of(path, schema, name)
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
         raise SemisynthError(f"{path}: column `{name}` must hold strings or integers, received {kind}")
     return True
+
+
+def _type_of(path: str, schema: pa.Schema, name: str) -> pa.DataType:
+    """The type of a column; SemisynthError unless there is one of that name."""
+    if name not in schema.names:
+        raise SemisynthError(f"{path}: column `{name}` is missing, found {', '.join(schema.names)}")
+    if (count := schema.names.count(name)) > 1:
+        raise SemisynthError(f"{path}: one column `{name}` expected, received {count}")
+    return schema.field(name).type
 
 
 def _unwrapped(cells: pa.Array) -> pa.Array:

@@ -24,6 +24,7 @@ from semisynth.scoring.job import run_job
 from semisynth.scoring.model import load_detector
 from semisynth.scoring.options import JobOptions
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.training.resume import forget
 
 EXPLAINED = 12
 GROUP = 500  # rows of a row group
@@ -53,7 +54,7 @@ def score_anomalies(
         raise SemisynthError(f"{test}: {error}") from error
     _save(planted, hidden)
     if (scores / MANIFEST).exists():  # this stage's own folder, which DVC would have cleared: inputs may differ
-        shutil.rmtree(scores)
+        forget(scores)
     options = JobOptions(alpha=_alpha(detector, section.alpha), explain=EXPLAINED, every_detector=True)
     summary = run_job([str(planted)], detector, scores, options)
     if summary["quarantined"]:

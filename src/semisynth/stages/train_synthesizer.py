@@ -72,7 +72,7 @@ def train_synthesizer(
         taught = _confident(labeller, known, others, section.labeller.confidence)
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
-    watch = CollapseWatch(taught, resume / "diversity", section.seed)
+    watch = CollapseWatch(taught, resume / "diversity", section.seed, each=epochs)
     trained, history = train_any(
         recipe,
         np.concatenate([known.images, others.images]),

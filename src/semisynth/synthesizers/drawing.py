@@ -64,7 +64,10 @@ def draw_wide(
     labels = np.repeat(np.arange(synthesizer.classes), per_class)
     random = np.random.default_rng([seed, 1])
     latents = random.standard_normal((len(labels), synthesizer.recipe.latent_size), np.float32)
-    images = synthesizer.decode(latents * random.uniform(1, widest, (len(labels), 1)).astype(np.float32), labels)
+    stretched = latents * random.uniform(1, widest, (len(labels), 1)).astype(np.float32)
+    if synthesizer.recipe.ensemble > 1:
+        stretched[:, -1] = latents[:, -1]  # which chooses the member
+    images = synthesizer.decode(stretched, labels)
     belief = _of(labels, believe(images))
     again = np.flatnonzero(belief < confidence)
     if len(again):

@@ -40,6 +40,10 @@ class Described(Protocol):
     def learns_labels(self) -> bool:
         """Whether a labeller of its own learns the classes from labelled and unlabelled images."""
 
+    @property
+    def ensemble(self) -> int:
+        """How many trainings are pooled; where several, a latent's last component chooses among them."""
+
 
 class Sampler(Protocol):
     """A trained generative model: samples images, and is saved as a bundle of kind `synthesizer`."""
@@ -118,6 +122,11 @@ class Family:
     def learns_labels(self) -> bool:
         """Whether a labeller of its own learns the classes: there is none."""
         return False
+
+    @property
+    def ensemble(self) -> int:
+        """One training."""
+        return 1
 
 
 FAMILIES = {
