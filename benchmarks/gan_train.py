@@ -2,9 +2,9 @@
 
     dvc repro train_synthesizer && python benchmarks/gan_train.py --images 20000 40000 --steps 2000 4000
 
-Draws images by the trained synthesizer of this folder with the shipped settings, trains the measuring classifier on
-them and on as many real images, and counts test images. Adds the rows that benchmarks/gan_train.csv lacks, and writes
-benchmarks/gan_train.md from all rows. Nothing is chosen by them.
+Draws images by the trained synthesizer of this folder with the shipped settings, trains the measuring classifier
+on them and on as many real images, and counts test images. Adds the rows that benchmarks/gan_train.csv lacks, and
+writes benchmarks/gan_train.md from all rows. Nothing is chosen by them.
 """
 
 import argparse
