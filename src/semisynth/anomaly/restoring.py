@@ -12,7 +12,7 @@ from semisynth.anomaly.detectors import Arrays, Detector, check_layout
 from semisynth.anomaly.judged import Judged
 from semisynth.data.pixels import to_signed
 from semisynth.networks import autoencoder
-from semisynth.training.batches import index_batches
+from semisynth.training.batches import generated, index_batches
 from semisynth.training.budget import update_steps
 from semisynth.training.determinism import seed_everything
 from semisynth.training.fit import fit_resumable
@@ -97,4 +97,4 @@ def _batches(images: NDArray[np.uint8], seed: int) -> tf.data.Dataset:
             yield shown, shown
 
     spec = tf.TensorSpec((BATCH_SIZE, *images.shape[1:], 1), tf.float32)
-    return tf.data.Dataset.from_generator(generate, output_signature=(spec, spec)).prefetch(2)
+    return generated(generate, (spec, spec))

@@ -17,7 +17,7 @@ from semisynth.losses import class_loss, contrastive_loss
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers.propagation import certainty
 from semisynth.synthesizers.spreading import pixel_votes, propagated
-from semisynth.training.batches import balanced_batches, index_batches
+from semisynth.training.batches import balanced_batches, generated, index_batches
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.distortion import distort
@@ -212,4 +212,4 @@ def _batches(count: int, labels: NDArray[np.int64], batch_size: int, seed: int, 
         "unlabelled": tf.TensorSpec((batch_size,), tf.int64),
         "labelled": tf.TensorSpec((known,), tf.int64),
     }
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+    return generated(generate, signature)

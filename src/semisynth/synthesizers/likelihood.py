@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from semisynth.training.batches import generated
 from semisynth.training.checkpoint import History
 from semisynth.training.fit import fit_resumable
 
@@ -106,4 +107,4 @@ def drawn_batches(
     """Endless batches `draw(rows)`, for the `rows` int64 (b,) that `order()` yields."""
     example = draw(next(order()))
     signature = {name: tf.TensorSpec(array.shape, array.dtype) for name, array in example.items()}
-    return tf.data.Dataset.from_generator(lambda: map(draw, order()), output_signature=signature).prefetch(2)
+    return generated(lambda: map(draw, order()), signature)

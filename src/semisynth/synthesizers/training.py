@@ -16,7 +16,7 @@ from semisynth.synthesizers.adversarial import AdversarialModel
 from semisynth.synthesizers.model import Synthesizer, build_synthesizer
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import Family, check_labels
-from semisynth.training.batches import balanced_batches, index_batches
+from semisynth.training.batches import balanced_batches, generated, index_batches
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.fit import fit_resumable
@@ -129,4 +129,4 @@ def _batches(
     elif labels_come == "beside":
         signature["labelled"] = tf.TensorSpec((known, *shape), tf.float32)
         signature["labels"] = tf.TensorSpec((known,), tf.int64)
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+    return generated(generate, signature)

@@ -69,4 +69,15 @@ def image_batches(
         tf.TensorSpec((batch_size, side, side, 1), tf.float32),
         tf.TensorSpec((batch_size,), tf.int64),
     )
-    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2)
+    return generated(generate, signature)
+
+
+def generated(generate: Callable[[], Iterator[Any]], signature: Any) -> tf.data.Dataset:
+    """The batches that `generate()` yields, of this signature; the next two are made ahead.
+
+    Without TensorFlow's tuning of the pipeline: there is nothing in it to tune, and the tuner's thread, asleep for
+    up to a minute, holds up the end of a training until it wakes (tensorflow 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(generate, output_signature=signature).prefetch(2).with_options(options)
