@@ -45,6 +45,7 @@ def settings(seed: int, classes: int, side: int, passes: float = PASSES) -> CnnS
         seed=seed,
         side=side,
         classes=classes,
+        network="book_cnn",
         steps=steps,
         batch_size=BATCH_SIZE,
         learning_rate=LEARNING_RATE,

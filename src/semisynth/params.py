@@ -119,8 +119,9 @@ class Logistic(Section):
 
 
 class Cnn(Section):
-    """The convolutional network's budget of update steps."""
+    """The convolutional network, and its budget of update steps."""
 
+    network: Literal["normalised_cnn", "book_cnn"]
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     labelled_passes: PositiveFloat = Field(description="over the labelled images, where these are more steps")

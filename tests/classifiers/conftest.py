@@ -13,6 +13,7 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 SETTINGS: Mapping[str, Any] = {
     "cnn": {
+        "network": "normalised_cnn",
         "max_steps": 30,
         "max_passes": 9.0,
         "labelled_passes": 1.0,

@@ -124,7 +124,7 @@ def test_a_changed_file_is_refused(name, fitted, tmp_path):
 
 
 @every
-@pytest.mark.parametrize(("setting", "value"), [("classes", 7), ("classes", "10"), ("side", 20), ("lr", 0.1)])
+@pytest.mark.parametrize(("setting", "value"), [("classes", 7), ("classes", "10"), ("side", 24), ("lr", 0.1)])
 def test_settings_that_do_not_match_the_model_are_refused(name, setting, value, fitted, tmp_path):
     fitted(name).save(tmp_path / "saved")
     bundle = load_bundle(tmp_path / "saved")

@@ -1,16 +1,22 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan
-from semisynth.networks.classifiers import book_cnn, strided_cnn
+from semisynth.networks.classifiers import book_cnn, normalised_cnn, strided_cnn
+from semisynth.networks.normalisation import FusedBatchNormalization
 from semisynth.networks.pixel_features import pixel_features
 from semisynth.training.precision import dtype_policy
 
 # Worked out by hand: (kernel height × width × in + bias) × out, summed over the layers.
 COUNTS = [
     (book_cnn(28, 10), 887_530),
+    (
+        normalised_cnn(28, 10),
+        400 + 4_608 + 9_216 + 18_432 + 36_864 + 4 * (16 + 32 + 32 + 64 + 64) + 577 * 256 + 2_570,
+    ),
     (strided_cnn(28, 10), 832 + 18_496 + 73_856 + 802_944 + 1_290),
     (acgan.generator(28, 10), 1_000 + 349_056 + 1_843_392 + 768 + 460_896 + 384 + 2_401),
     (acgan.discriminator(28, 10), 320 + 18_496 + 73_856 + 295_168 + 12_545 + 125_450),
@@ -53,7 +59,7 @@ def test_discriminators_and_classifiers_return_float32_logits(precision):
     assert plain["realness"].shape == (3,)
     assert plain["features"].shape == (3, 512)
     assert {value.dtype for value in (*judged.values(), *plain.values())} == {tf.float32}
-    for network in (book_cnn(16, 4, policy), strided_cnn(16, 4, policy)):
+    for network in (book_cnn(16, 4, policy), normalised_cnn(16, 4, policy), strided_cnn(16, 4, policy)):
         logits = network(images)
         assert logits.shape == (3, 4)
         assert logits.dtype == tf.float32
@@ -71,3 +77,39 @@ def test_pixel_features_are_means_of_neighbours_and_have_no_weights():
 def test_a_side_that_a_network_cannot_make_is_refused():
     with pytest.raises(SemisynthError, match="multiple of 4 from 20 on, received 16"):
         acgan.generator(16, 10)
+
+
+def test_fused_normalisation_is_that_of_keras():
+    images = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1), mean=2.0, stddev=3.0)
+    ours, theirs = FusedBatchNormalization(momentum=0.8), keras.layers.BatchNormalization(momentum=0.8)
+    for layer in (ours, theirs):
+        layer.build(images.shape)
+        layer.gamma.assign([0.5, 1.0, 2.0])
+        layer.beta.assign([1.0, 0.0, -1.0])
+    results, slopes = [], []
+    for layer in (ours, theirs):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            result = layer(images, training=True)
+            loss = tf.reduce_sum(result**3)
+        results.append(result.numpy())
+        slopes.append([part.numpy() for part in tape.gradient(loss, [images, *layer.trainable_variables])])
+    assert results[0] == pytest.approx(results[1], abs=1e-5)
+    for ours_, theirs_ in zip(*slopes, strict=True):
+        assert ours_ == pytest.approx(theirs_, rel=1e-3, abs=1e-3)
+    assert ours.moving_mean.numpy() == pytest.approx(theirs.moving_mean.numpy(), rel=1e-5)
+    batch = (theirs.moving_variance.numpy() - 0.8) * 150 / 149  # without bias
+    assert ours.moving_variance.numpy() == pytest.approx(0.8 + batch, rel=1e-5)
+    theirs.moving_variance.assign(ours.moving_variance)
+    assert ours(images).numpy() == pytest.approx(theirs(images).numpy(), abs=1e-5)
+
+
+def test_fused_normalisation_keeps_its_averages_where_it_is_not_to_be_trained():
+    images = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1), mean=2.0)
+    layer = FusedBatchNormalization(momentum=0.8)
+    layer(images, training=True)
+    moved = layer.moving_mean.numpy()
+    layer.trainable = False
+    layer(images, training=True)
+    layer(images, training=False)
+    assert layer.moving_mean.numpy().tolist() == moved.tolist()

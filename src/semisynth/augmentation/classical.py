@@ -21,12 +21,13 @@ _CHUNK = 256  # images at a time: their coordinates stay in the processor's cach
 _TRANSFORM, _COPIES = 41, 42  # tell this module's random streams from others of the same seed
 
 
-def transform(images: NDArray[np.uint8], *, seed: int) -> NDArray[np.uint8]:
+def transform(images: NDArray[np.uint8], *, seed: int, stream: int = 0) -> NDArray[np.uint8]:
     """Each of `images` uint8 (n, side, side) under an affine map and an elastic distortion of its own.
 
-    Bilinear interpolation; what comes in from outside the frame is background (0).
+    Bilinear interpolation; what comes in from outside the frame is background (0). Another `stream` of the same
+    seed has maps of its own.
     """
-    rng = np.random.default_rng([seed, _TRANSFORM])
+    rng = np.random.default_rng([seed, _TRANSFORM, stream])
     result = np.empty_like(images)
     for start in range(0, len(images), _CHUNK):
         part = images[start : start + _CHUNK]
@@ -46,9 +47,9 @@ def transformed_copies(
     return transform(images[sources], seed=seed), labels[sources]
 
 
-def sources_of_copies(labels: NDArray[np.int64], count: int, *, seed: int) -> NDArray[np.int64]:
+def sources_of_copies(labels: NDArray[np.int64], count: int, *, seed: int, stream: int = 0) -> NDArray[np.int64]:
     """Indices int64 (count,) of the images to copy, in the shares that `transformed_copies` tells."""
-    rng = np.random.default_rng([seed, _COPIES])
+    rng = np.random.default_rng([seed, _COPIES, stream])
     present = np.unique(labels)
     shares = [len(part) for part in np.array_split(np.arange(count), len(present))]
     return np.concatenate(

@@ -1,4 +1,4 @@
-"""The book's convolutional network with Adam and a cosine-decayed learning rate."""
+"""A convolutional network with Adam and a learning rate that falls along a cosine."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -19,7 +19,7 @@ from semisynth.classifiers.base import (
     softmax,
 )
 from semisynth.errors import SemisynthError
-from semisynth.networks.classifiers import book_cnn
+from semisynth.networks.classifiers import book_cnn, normalised_cnn
 from semisynth.training.batches import image_batches
 from semisynth.training.bundle import Bundle, load_weights, save_bundle, save_weights
 from semisynth.training.determinism import seed_everything
@@ -29,12 +29,16 @@ from semisynth.training.precision import Precision, dtype_policy
 
 WEIGHTS_FILE = "weights.npz"
 MOST_EPOCHS = 20
+RISE = 0.05  # of the steps, in which the learning rate rises from a twentieth
+
+_builder_of = {"normalised_cnn": normalised_cnn, "book_cnn": book_cnn}
 
 
 class CnnSettings(Settings):
-    """`steps` updates of `batch_size` images; the learning rate falls from `learning_rate` to 0 over them."""
+    """`steps` updates of `batch_size` images, over which the learning rate falls from `learning_rate` to 0."""
 
     name: Literal["cnn"] = "cnn"
+    network: Literal["normalised_cnn", "book_cnn"]
     steps: Positive
     batch_size: Positive
     learning_rate: PositiveFloat
@@ -42,7 +46,7 @@ class CnnSettings(Settings):
 
 
 class CnnClassifier:
-    """`semisynth.networks.classifiers.book_cnn`, trained by cross-entropy."""
+    """A network of `semisynth.networks.classifiers`, trained by cross-entropy."""
 
     def __init__(self, settings: CnnSettings, network: keras.Model | None = None) -> None:
         self.settings, self._network = settings, network
@@ -105,12 +109,15 @@ def epochs_of(steps: int) -> int:
 
 
 def _network(settings: CnnSettings) -> keras.Model:
-    return book_cnn(settings.side, settings.classes, dtype_policy(settings.precision))
+    return _builder_of[settings.network](settings.side, settings.classes, dtype_policy(settings.precision))
 
 
 def _compiled(settings: CnnSettings) -> keras.Model:
     network = _network(settings)
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    rising, most = round(RISE * settings.steps), settings.learning_rate
+    rate = keras.optimizers.schedules.CosineDecay(
+        most / 20, settings.steps - rising, warmup_target=most, warmup_steps=rising
+    )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     network.compile(keras.optimizers.Adam(rate), loss)
     return network

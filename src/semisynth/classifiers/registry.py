@@ -63,6 +63,7 @@ def _resolved(budget: Mapping[str, Any], pool: int, labelled: int) -> dict[str, 
     most = max(budget["max_steps"], math.ceil(budget["labelled_passes"] * labelled / batch_size))
     return {
         "steps": update_steps(most, budget["max_passes"], pool, batch_size),
+        "network": budget["network"],
         "batch_size": batch_size,
         "learning_rate": budget["learning_rate"],
         "precision": resolve_precision(budget["precision"]),

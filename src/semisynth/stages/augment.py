@@ -19,6 +19,8 @@ from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.model import Synthesizer
 from semisynth.synthesizers.spreading import propagated
 
+_TAUGHT = 1  # tells the random streams of arm `all`'s copies from those of arm `classical`
+
 
 def augment(
     labelled: InputPath,
@@ -68,8 +70,8 @@ def augment(
 
 def _copies(taught: ImageSet, count: int, seed: int) -> ImageSet:
     """Transformed copies of labelled and pseudo-labelled images, with the provenance and confidence of these."""
-    copies = taught.take(sources_of_copies(taught.labels, count, seed=seed))
-    return replace(copies, images=transform(copies.images, seed=seed))
+    copies = taught.take(sources_of_copies(taught.labels, count, seed=seed, stream=_TAUGHT))
+    return replace(copies, images=transform(copies.images, seed=seed, stream=_TAUGHT))
 
 
 def _taught(
