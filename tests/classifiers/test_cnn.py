@@ -62,3 +62,25 @@ def test_bfloat16_keeps_its_precision_when_loaded(make, digits, tmp_path):
     loaded = load_classifier(tmp_path)
     np.testing.assert_array_equal(loaded.predict_proba(images), classifier.predict_proba(images))
     assert loaded.settings.precision == "bfloat16"
+
+
+@pytest.mark.parametrize("network", ["normalised_cnn", "book_cnn"])
+def test_each_network_learns_and_is_rebuilt(network, make, digits, tmp_path):
+    images, labels = (part[:150] for part in digits)
+    classifier = make("cnn", network=network, max_steps=40).fit(images, labels)
+    classifier.save(tmp_path)
+    loaded = load_classifier(tmp_path)
+    assert loaded._network.name == network
+    probabilities = loaded.predict_proba(images)
+    np.testing.assert_array_equal(probabilities, classifier.predict_proba(images))
+    assert (probabilities.argmax(axis=1) == labels).mean() > 0.6
+
+
+def test_the_learning_rate_rises_over_the_first_steps_and_falls_over_the_others(make, digits):
+    classifier = make("cnn", max_steps=40, learning_rate=0.002).fit(digits[0][:40], digits[1][:40])
+    rate = classifier._network.optimizer._learning_rate
+    values = [float(rate(step)) for step in range(41)]
+    assert values[0] == pytest.approx(0.0001)
+    assert max(values) == pytest.approx(0.002) == values[2]
+    assert np.all(np.diff(values[:3]) > 0)
+    assert np.all(np.diff(values[2:]) < 0)
