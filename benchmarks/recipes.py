@@ -59,9 +59,11 @@ and kernel distance: lower is better; `real` beside a figure is what as many rea
 1, mode entropy is at most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer
 than held-out ones.
 Images are drawn from latents as they were trained, not stretched (see stretching.md), and none is left out for
-what the baseline classifier doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
+what a judge doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
 GAN-train makes {INSTRUMENT_STEPS} updates.
-`asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier saw.
+`asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier
+saw, as it was until now; `labeller`: the one that the labeller beside the recipe saw, whose training is in the
+seconds, but not in the minutes aimed at.
 A recipe without figures drew no image of some class.
 """
 
@@ -137,7 +139,7 @@ class Bench:
         return row | {
             "steps": steps,
             "seconds": f"{float(seconds):.0f}",
-            "labels_from": "asked" if draws_classes else "baseline",
+            "labels_from": "asked" if draws_classes else "labeller",
             **{name: f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS},
             "commit": commit_of(self.clone),
         }

@@ -144,7 +144,7 @@ class TrainBaseline(Section):
 
 
 class Labeller(Section):
-    """The network that recipe `semi_acgan` labels the unlabelled images with."""
+    """The network that labels the unlabelled images, for `semi_acgan` and beside recipes that draw no classes."""
 
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
@@ -226,9 +226,9 @@ class Synthesize(Section):
         description="drawn for each image that is kept; not where latents are stretched"
     )
     confidence: Probability = Field(
-        description="least belief in the class asked for, of the recipe's labeller or the best baseline classifier"
+        description="least belief in the class asked for, of semi_acgan's labeller or the best baseline classifier"
     )
-    given_confidence: Probability = Field(description="the same, where that classifier gave the label itself")
+    given_confidence: Probability = Field(description="the same, where a labeller gave the label itself")
     widest: Annotated[float, Field(ge=1, le=10)] = Field(
         description="latents are stretched up to so many times where the recipe has a labeller of its own"
     )

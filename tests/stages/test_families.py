@@ -16,15 +16,18 @@ from semisynth.errors import SemisynthError
 from semisynth.params import RecipeName
 from semisynth.scoring.model import load_detector
 from semisynth.stages import augment, fit_detector, synthesize, train_synthesizer
+from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("left", "right")
+LABELLER = {"max_steps": 60, "max_passes": 10.0, "batch_size": 16, "learning_rate": 0.002, "confidence": 0.9}
 SECTIONS = {
     "train_synthesizer": {"max_steps": 20, "max_passes": 10.0, "epochs": 2, "batch_size": 16}
-    | {"labelled_copies": 40, "lstm": {"codes": 8, "patch": 4, "temperature": 0.5}, "vae": {"latent_size": 3}},
+    | {"labelled_copies": 40, "lstm": {"codes": 8, "patch": 4, "temperature": 0.5}, "vae": {"latent_size": 3}}
+    | {"labeller": LABELLER},
     "synthesize": {"per_class": 6, "candidates": 1.0, "confidence": 0.0, "given_confidence": 0.0},
     "augment": {"classical_images": 6, "pseudo_per_class": 5, "pseudo_copies": 7, "pseudo_confidence": 0.5},
     "fit_detector": {"images": 200, "references": 40, "generated": 10, "precision": "float32"},
@@ -131,12 +134,20 @@ def test_images_are_drawn_and_marked_by_class(folder):
     assert drawn.side == 16
     by_class, counts = folder.name != "vae", np.bincount(drawn.labels).tolist()
     assert counts == [6, 6] if by_class else 0 < min(counts) <= max(counts) <= 6
-    assert written["labels_from"] == ("the class asked for" if by_class else "classifier planted")
-    assert written["confidence_from"] == "planted"
+    assert written["labels_from"] == ("the class asked for" if by_class else "labeller beside vae")
+    assert written["confidence_from"] == ("classifier planted" if by_class else "labeller beside vae")
+    if not by_class:
+        told = told_classes(load_companion(folder / "synthesizer"), drawn.images)
+        np.testing.assert_array_equal(drawn.labels, told.argmax(axis=1))
 
 
-def test_the_teacher_is_the_classifier_alone(folder):
-    assert metrics(folder, "augment")["teacher"] == ["planted"]
+def test_the_teacher_is_the_classifier_or_a_labeller_alone(folder):
+    beside = folder.name == "vae"
+    teacher = "labels that the labeller beside vae propagates" if beside else "planted"
+    assert metrics(folder, "augment")["teacher"] == [teacher]
+    if beside:
+        arm = load_images(Path(folder) / "augmented" / "pseudo.npz")
+        assert (judged(arm.images).argmax(axis=1) == arm.labels).all()
 
 
 def test_detectors_that_need_no_discriminator_find_noise(folder):

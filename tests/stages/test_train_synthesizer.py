@@ -10,11 +10,14 @@ from ruamel.yaml import YAML
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import train_synthesizer as stage
+from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 SIDE = 20
+LABELLER = {"max_steps": 12, "max_passes": 1.0, "batch_size": 4, "learning_rate": 0.002, "confidence": 0.0}
 SECTION = {"recipe": "acgan", "max_steps": 4, "epochs": 2, "batch_size": 4, "labelled_copies": 20}
+SECTION["labeller"] = LABELLER
 
 
 def noise(seed, count):
@@ -148,10 +151,6 @@ def test_an_unknown_recipe_is_refused_before_any_work(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["labelled.npz", "params.yaml", "unlabelled.npz"]
 
 
-SEMI = {"recipe": "semi_acgan", "labeller": {"max_steps": 12, "max_passes": 1.0, "batch_size": 4}}
-SEMI["labeller"] |= {"learning_rate": 0.002, "confidence": 0.0}
-
-
 def test_a_class_without_images_is_refused_where_classes_are_learnt(tmp_path):
     lacking = noise(0, 6).take(np.array([0, 3]))
     for recipe in ("acgan", "cvae"):
@@ -170,7 +169,7 @@ def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatc
         return train(recipe, real, labelled, labeller, **options)
 
     monkeypatch.setattr(stage, "train_any", watched)
-    metrics = run(tmp_path, **SEMI)
+    metrics = run(tmp_path, recipe="semi_acgan")
     ((labelled, labeller),) = received
     assert len(labelled) == metrics["labels_learned_from"] == 16
     np.testing.assert_array_equal(labelled.labels[:6], noise(0, 6).labels)
@@ -184,5 +183,44 @@ def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatc
 
 def test_labels_below_the_confidence_are_left_out(given, tmp_path):
     with pytest.raises(SemisynthError, match="stopped"):
-        run(tmp_path, **SEMI | {"labeller": SEMI["labeller"] | {"confidence": 1.0}})
+        run(tmp_path, recipe="semi_acgan", labeller=LABELLER | {"confidence": 1.0})
     assert len(given.labelled) == 6
+
+
+def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_from(tmp_path, monkeypatch):
+    received, trained = [], []
+    train, train_labeller = stage.train_any, stage.train_labeller
+
+    def watched(recipe, real, labelled, labeller, **options):
+        received.append((labelled, labeller))
+        return train(recipe, real, labelled, labeller, **options)
+
+    def kept(*arguments, **options):
+        trained.append(train_labeller(*arguments, **options))
+        return trained[-1]
+
+    monkeypatch.setattr(stage, "train_any", watched)
+    monkeypatch.setattr(stage, "train_labeller", kept)
+    metrics = run(tmp_path, recipe="vanilla_gan")
+    ((labelled, given),), ((network, _),) = received, trained
+    assert given is None
+    assert len(labelled) == 20  # labelled images and copies of them
+    assert metrics["labels_learned_from"] == 0
+    assert metrics["labeller"]["propagated_loss"] > 0
+    beside = load_companion(tmp_path / "models" / "synthesizer")
+    for ours, theirs in zip(network.get_weights(), beside.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    told = told_classes(beside, noise(2, 5).images)
+    assert told.shape == (5, 3)
+    np.testing.assert_allclose(told.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", ["acgan", "sgan"])
+def test_a_labeller_comes_with_recipes_that_draw_no_classes_alone(tmp_path, recipe):
+    run(tmp_path, recipe=recipe)
+    folder = tmp_path / "models" / "synthesizer"
+    assert (load_companion(folder) is None) == (recipe == "acgan")
+    if recipe == "sgan":
+        (folder / "labeller" / "labeller.npz").write_bytes(b"damaged")
+        with pytest.raises(SemisynthError, match=r"labeller\.npz.*damaged"):
+            load_companion(folder)

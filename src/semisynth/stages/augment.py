@@ -15,6 +15,7 @@ from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.companion import load_companion
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.model import Synthesizer
 from semisynth.synthesizers.spreading import propagated
@@ -79,17 +80,21 @@ def _taught(
 ) -> tuple[list[str], NDArray[np.float32]]:
     """Name the members of the teacher, and their mean probabilities (n, classes) for `images`.
 
-    A recipe that has learned from the unlabelled images is the better teacher alone; one without a discriminator
-    is none.
+    A network that has learned from the unlabelled images, of the recipe or beside it, is the better teacher alone;
+    a recipe without a discriminator is none.
     """
     model = load_sampler(synthesizer)
     if isinstance(model, Synthesizer) and model.recipe.learns_labels:
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
+    companion = load_companion(synthesizer)
+    if companion is not None:
+        members = [f"labels that the labeller beside {model.recipe.name} propagates"]
+        return members, propagated(companion, known, images)
     classifier = load_best(baseline)
-    members = {classifier.name: classifier.predict_proba(images)}
+    beliefs = {classifier.name: classifier.predict_proba(images)}
     if model.tells_classes:
-        members[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
-    return list(members), average_probabilities(list(members.values()))
+        beliefs[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
+    return list(beliefs), average_probabilities(list(beliefs.values()))
 
 
 def _pseudo_labelled(

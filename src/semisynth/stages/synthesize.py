@@ -1,6 +1,7 @@
 """Draw class-balanced labelled images, with the confidence of each label."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from semisynth.params import Synthesize, load_params
 from semisynth.quality.labels import class_histogram, mode_entropy
 from semisynth.reporting.figures import save_grid
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.drawing import Drawn, Probabilities, draw_labelled, draw_wide
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.sampler import Sampler
@@ -33,7 +35,7 @@ def synthesize(
     section = load_params(params).synthesize
     known = load_images(labelled)
     trained = load_sampler(synthesizer)
-    judge, believe = _judge(trained, baseline)
+    judge, believe = _judge(trained, synthesizer, baseline)
     per_class = min(section.per_class, max(1, known.pool // known.classes))
     images, labels, confidence = _draw(trained, believe, per_class, section)
     key = "confidence" if trained.has_classes else "given_confidence"
@@ -51,7 +53,7 @@ def synthesize(
     facts: dict[str, str | float] = {
         "dataset": known.dataset,
         "recipe": trained.recipe.name,
-        "labels_from": "the class asked for" if trained.has_classes else f"classifier {judge}",
+        "labels_from": "the class asked for" if trained.has_classes else judge,
         "confidence_from": judge,
         "mean_confidence": float(confidence.mean()),
     }
@@ -75,12 +77,15 @@ def _draw(trained: Sampler, believe: Probabilities, per_class: int, section: Syn
     )
 
 
-def _judge(trained: Sampler, baseline: Path) -> tuple[str, Probabilities]:
-    """Who says how sure a label is, by name: a labeller of the recipe's own, or the best baseline classifier."""
+def _judge(trained: Sampler, synthesizer: Path, baseline: Path) -> tuple[str, Probabilities]:
+    """Who says how sure a label is, by name: a labeller inside or beside the recipe, or the best classifier."""
     if trained.recipe.learns_labels:
         return f"labeller of {trained.recipe.name}", trained.class_probabilities
+    companion = load_companion(synthesizer)
+    if companion is not None:
+        return f"labeller beside {trained.recipe.name}", partial(told_classes, companion)
     best = load_best(baseline)
-    return best.name, best.predict_proba
+    return f"classifier {best.name}", best.predict_proba
 
 
 def _check_classes(labels: NDArray[np.int64], class_names: Sequence[str], key: str, least: float) -> None:

@@ -16,6 +16,7 @@ from semisynth.params import TrainSynthesizer, load_params
 from semisynth.quality.watching import CollapseWatch
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
+from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
@@ -67,9 +68,11 @@ def train_synthesizer(
 
     labeller: keras.Model | None = None
     of_labeller: History = []
-    if recipe.learns_labels:
+    if recipe.learns_labels or not recipe.conditional:
         labeller, of_labeller = _labeller(section, known, others, precision, resume / "labeller")
-        taught = _confident(labeller, known, others, section.labeller.confidence)
+    inner = labeller if recipe.learns_labels else None
+    if inner is not None:
+        taught = _confident(inner, known, others, section.labeller.confidence)
     else:
         taught = _with_copies(known, section.labelled_copies, section.seed)
     watch = CollapseWatch(taught, resume / "diversity", section.seed, each=epochs)
@@ -77,7 +80,7 @@ def train_synthesizer(
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
-        labeller,
+        inner,
         steps=steps,
         epochs=epochs,
         batch_size=batch_size,
@@ -91,6 +94,8 @@ def train_synthesizer(
         of_vae=section.vae.model_dump(),
     )
     trained.named(known.class_names).save(synthesizer)
+    if labeller is not None and inner is None:
+        save_companion(synthesizer, labeller, side=known.side, classes=known.classes)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
     facts |= watch.summary()
