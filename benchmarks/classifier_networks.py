@@ -8,7 +8,6 @@ training to benchmarks/classifier_networks.csv, leaves out what is there, and wr
 """
 
 import argparse
-import csv
 import time
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from semisynth.augmentation.classical import transformed_copies
 from semisynth.classifiers.cnn import CnnClassifier, CnnSettings
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.data.splitting import split_indices
-from semisynth.files import write_text
+from semisynth.files import write_csv, write_text
 from semisynth.reporting.tables import markdown_table
 from semisynth.training.precision import resolve_precision
 
@@ -99,12 +98,7 @@ def main() -> None:
                 if (name, network, draw) not in done:
                     rows.append(trained(network, known, name, held_out, draw))
                     print(rows[-1], flush=True)
-                    new = not ROWS.exists()
-                    with ROWS.open("a", newline="", encoding="utf-8") as stream:
-                        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
-                        if new:
-                            writer.writeheader()
-                        writer.writerow(rows[-1])
+                    write_csv(ROWS, COLUMNS, rows)
     write_text(ROWS.with_suffix(".md"), page(rows))
 
 

@@ -39,7 +39,7 @@ def draw(train: ImageSet, seed: int) -> tuple[ImageSet, ImageSet]:
 
 
 def settings(seed: int, classes: int, side: int, passes: float = PASSES) -> CnnSettings:
-    """Return the schedule: a learning rate that falls to 0 along a cosine, `passes` over 50,000 images."""
+    """Return the schedule: `passes` over 50,000 images; the learning rate rises, then falls along a cosine."""
     steps = int(passes * LABELLED / BATCH_SIZE) // 20 * 20
     return CnnSettings(
         seed=seed,
@@ -119,8 +119,8 @@ def page(rows: Sequence[Sequence[str]], plain: list[float], ours: list[float], c
     return f"""# The book's network, 50,000 labelled images
 
 MNIST. Book: 99.55 % validation accuracy after 100 epochs. Network as in the book; Adam, learning rate
-{LEARNING_RATE} falling to 0 along a cosine, batch {BATCH_SIZE}, {PASSES} passes over 50,000 images, {precision}.
-Test accuracy after the last step.
+{LEARNING_RATE} after a rise over a twentieth of the steps, falling to 0 along a cosine, batch {BATCH_SIZE},
+{PASSES} passes over 50,000 images, {precision}. Test accuracy after the last step.
 
 {table}
 Training speed, median of {TIMED_ROUNDS} rounds in alternation, {TIMED_IMAGES} images each, tracing included:

@@ -28,7 +28,7 @@ NOTE = """\
 The wall time is that of a whole run, with all arms and all stages that `compare` needs; the default run (100
 labels, draw 0) holds the two stages of anomaly scoring as well, some seconds. The commit is that of the code that
 ran, whose default settings it used: before 5c3cab25821e there were half as many synthetic images, of latents as
-they were trained.
+they were trained, and before 8acb1c3776b2 the CNN was the book's.
 """
 
 

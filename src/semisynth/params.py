@@ -144,13 +144,15 @@ class TrainBaseline(Section):
 
 
 class Labeller(Section):
-    """The network that labels the unlabelled images, for `semi_acgan` and beside recipes that draw no classes."""
+    """The network that labels the unlabelled images; beside recipes that draw no classes, also theirs."""
 
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat
-    confidence: Probability = Field(description="least probability of a label that the generator learns from")
+    confidence: Probability = Field(
+        description="least probability of a label that semi_acgan's generator learns from"
+    )
 
 
 class RecipeParts(Section):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from semisynth.augmentation import classical
-from semisynth.augmentation.classical import transform, transformed_copies
+from semisynth.augmentation.classical import sources_of_copies, transform, transformed_copies
 
 
 def squares(count, side=28):
@@ -120,4 +120,11 @@ def test_copies_depend_on_the_seed_alone():
     images, labels = squares(6), np.arange(6) % 3
     first, again, other = (transformed_copies(images, labels, 9, seed=seed)[0] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_streams_of_a_seed_differ():
+    images, labels = squares(6), np.repeat([0, 1], 3)
+    assert not np.array_equal(transform(images, seed=1), transform(images, seed=1, stream=1))
+    first, other = (sources_of_copies(labels, 4, seed=1, stream=stream) for stream in range(2))
     assert not np.array_equal(first, other)

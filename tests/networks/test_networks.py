@@ -108,8 +108,8 @@ def test_fused_normalisation_keeps_its_averages_where_it_is_not_to_be_trained():
     images = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1), mean=2.0)
     layer = FusedBatchNormalization(momentum=0.8)
     layer(images, training=True)
-    moved = layer.moving_mean.numpy()
+    moved = [weight.numpy() for weight in (layer.moving_mean, layer.moving_variance)]
     layer.trainable = False
-    layer(images, training=True)
-    layer(images, training=False)
-    assert layer.moving_mean.numpy().tolist() == moved.tolist()
+    np.testing.assert_array_equal(layer(images, training=True), layer(images, training=False))
+    for before, after in zip(moved, (layer.moving_mean, layer.moving_variance), strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -45,9 +45,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def use_synthesizer(monkeypatch, *, learns_labels=False, **attributes):
+def use_synthesizer(monkeypatch, *, learns_labels=False, has_classes=True, **attributes):
     recipe = SimpleNamespace(name="planted", learns_labels=learns_labels)
-    model = Mock(spec=Synthesizer, recipe=recipe, **attributes)
+    model = Mock(spec=Synthesizer, recipe=recipe, has_classes=has_classes, **attributes)
     monkeypatch.setattr(stage, "load_sampler", lambda folder: model)
 
 
@@ -134,3 +134,30 @@ def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
     pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
     assert metrics["teacher"] == ["labels that planted propagates"]
     np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
+
+
+def test_a_labeller_beside_a_recipe_without_classes_teaches_alone(folder, monkeypatch):
+    def planted(network, labelled, images):
+        assert network == "labeller in synthesizer"
+        return np.eye(2, dtype=np.float32)[1 - images[:, 8, 8].astype(int) % 2]  # wrong, to tell it from others
+
+    use_synthesizer(monkeypatch, has_classes=False, tells_classes=True)
+    monkeypatch.setattr(stage, "load_companion", lambda folder: f"labeller in {folder.name}")
+    monkeypatch.setattr(stage, "propagated", planted)
+    metrics = run(folder)
+    arm = load_images(folder / "augmented" / "pseudo.npz")
+    pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
+    assert metrics["teacher"] == ["labels that the labeller beside planted propagates"]
+    np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
+
+
+def test_copies_of_arm_all_have_maps_of_their_own(folder, monkeypatch):
+    streams = []
+
+    def watched(images, *, seed, stream=0):
+        streams.append(stream)
+        return images
+
+    monkeypatch.setattr(stage, "transform", watched)
+    run(folder)
+    assert streams == [1]

@@ -8,7 +8,9 @@ from ruamel.yaml import YAML
 
 from semisynth.data.imageset import SYNTHETIC, ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
+from semisynth.networks.labeller import labeller
 from semisynth.stages import synthesize as stage
+from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
@@ -23,7 +25,10 @@ def synthesizer(request, tmp_path_factory):
     """An untrained synthesizer that draws by class, or does not: its folder, named as its recipe."""
     folder = tmp_path_factory.mktemp("models") / request.param
     seed_everything(0)
-    build_synthesizer(recipe_by_name(request.param), SIDE, len(NAMES)).save(folder)
+    recipe = recipe_by_name(request.param)
+    build_synthesizer(recipe, SIDE, len(NAMES)).save(folder)
+    if not recipe.conditional:
+        save_companion(folder, labeller(SIDE, len(NAMES)), side=SIDE, classes=len(NAMES))
     return folder
 
 
@@ -39,6 +44,7 @@ def run(tmp_path, monkeypatch):
 
         judge = SimpleNamespace(name="planted", predict_proba=probabilities)
         monkeypatch.setattr(stage, "load_best", lambda folder: judge)
+        monkeypatch.setattr(stage, "told_classes", lambda network, images: probabilities(images))
         tree = YAML(typ="safe", pure=True).load(SHIPPED)
         tree["synthesize"].update({"per_class": 4, "candidates": 1.0, "given_confidence": 0.5} | changes)
         YAML(typ="safe", pure=True).dump(tree, tmp_path / "params.yaml")
@@ -70,8 +76,15 @@ def test_labels_come_from_whom_the_metrics_name(run, synthesizer, tmp_path):
         assert metrics["labels_from"] == "the class asked for"
         assert confidence == pytest.approx([0.8, 0.1, 0.1, 0.1, 0.8, 0.1, 0.1, 0.1, 0.8])
     else:
-        assert metrics["labels_from"] == "classifier planted"
+        assert metrics["labels_from"] == f"labeller beside {synthesizer.name}"
         assert confidence == pytest.approx([0.8] * 9)
+
+
+def test_a_recipe_without_classes_needs_its_labeller(run, tmp_path):
+    build_synthesizer(recipe_by_name("dcgan"), SIDE, len(NAMES)).save(tmp_path / "dcgan")
+    with pytest.raises(SemisynthError, match=r"dcgan/labeller/bundle\.json: no such file"):
+        run(tmp_path / "dcgan")
+    assert not (tmp_path / "synthetic.npz").exists()
 
 
 def test_never_more_than_there_are_training_images(run, synthesizer):

@@ -219,8 +219,16 @@ def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_fro
 def test_a_labeller_comes_with_recipes_that_draw_no_classes_alone(tmp_path, recipe):
     run(tmp_path, recipe=recipe)
     folder = tmp_path / "models" / "synthesizer"
-    assert (load_companion(folder) is None) == (recipe == "acgan")
+    assert (folder / "labeller").exists() == (recipe == "sgan")
     if recipe == "sgan":
         (folder / "labeller" / "labeller.npz").write_bytes(b"damaged")
-        with pytest.raises(SemisynthError, match=r"labeller\.npz.*damaged"):
-            load_companion(folder)
+    with pytest.raises(
+        SemisynthError, match=r"damaged" if recipe == "sgan" else r"labeller/bundle\.json: no such file"
+    ):
+        load_companion(folder)
+
+
+def test_a_labeller_needs_labels(tmp_path):
+    with pytest.raises(SemisynthError, match="expected labels, received images without"):
+        run(tmp_path, noise(0, 6).with_labels_removed(), recipe="vanilla_gan")
+    assert written(tmp_path) == {}

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from semisynth.errors import SemisynthError
 from semisynth.networks.classifiers import strided_cnn
-from semisynth.training.batches import balanced_batches, image_batches, index_batches
+from semisynth.training.batches import balanced_batches, generated, image_batches, index_batches
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import FILE, Checkpoint, training_state
 from semisynth.training.determinism import seed_everything
@@ -204,3 +204,9 @@ def test_a_kill_while_a_resume_folder_is_deleted_leaves_no_part_of_it(tmp_path, 
     assert not folder.exists()
     assert not list(resume_folder("stage", {}, [], tmp_path).iterdir())
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_the_pipelines_tuner_is_off():
+    data = generated(lambda: iter([np.zeros(2, np.float32)] * 3), tf.TensorSpec((2,), tf.float32))
+    assert data.options().autotune.enabled is False
+    assert len(list(data)) == 3

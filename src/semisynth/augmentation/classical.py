@@ -48,7 +48,10 @@ def transformed_copies(
 
 
 def sources_of_copies(labels: NDArray[np.int64], count: int, *, seed: int, stream: int = 0) -> NDArray[np.int64]:
-    """Indices int64 (count,) of the images to copy, in the shares that `transformed_copies` tells."""
+    """Indices int64 (count,) of the images to copy, in the shares that `transformed_copies` tells.
+
+    `stream`: see `transform`.
+    """
     rng = np.random.default_rng([seed, _COPIES, stream])
     present = np.unique(labels)
     shares = [len(part) for part in np.array_split(np.arange(count), len(present))]

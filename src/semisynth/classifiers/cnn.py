@@ -1,4 +1,4 @@
-"""A convolutional network with Adam and a learning rate that falls along a cosine."""
+"""A convolutional network with Adam and a learning rate that rises, then falls along a cosine."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -35,7 +35,10 @@ _builder_of = {"normalised_cnn": normalised_cnn, "book_cnn": book_cnn}
 
 
 class CnnSettings(Settings):
-    """`steps` updates of `batch_size` images, over which the learning rate falls from `learning_rate` to 0."""
+    """`steps` updates of `batch_size` images.
+
+    The learning rate rises to `learning_rate` over the first twentieth of them, then falls to 0 along a cosine.
+    """
 
     name: Literal["cnn"] = "cnn"
     network: Literal["normalised_cnn", "book_cnn"]
@@ -91,7 +94,10 @@ class CnnClassifier:
 
     @classmethod
     def load(cls, bundle: Bundle) -> Self:
-        """Rebuild from a checked bundle; SemisynthError where the weights don't match the settings."""
+        """Rebuild from a checked bundle; SemisynthError where the weights don't match the settings.
+
+        Some sides give `normalised_cnn` weights of one shape, as 16 and 20.
+        """
         settings = settings_of(bundle, CnnSettings)
         network = _network(settings)
         load_weights(bundle.file(WEIGHTS_FILE), network)

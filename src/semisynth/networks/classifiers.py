@@ -43,7 +43,7 @@ def normalised_cnn(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     x = images = keras.Input((side, side, 1))
     for filters, size, pooled in ((16, 5, True), (32, 3, False), (32, 3, True), (64, 3, False), (64, 3, True)):
         x = layers.Conv2D(filters, size, padding="same", use_bias=False, dtype=dtype)(x)
-        x = layers.ReLU(dtype=dtype)(FusedBatchNormalization(momentum=0.9)(x))
+        x = layers.ReLU(dtype=dtype)(FusedBatchNormalization(0.9)(x))
         if pooled and x.shape[1] > 1:
             x = layers.Dropout(0.1, dtype=dtype)(layers.MaxPooling2D(dtype=dtype)(x))
     x = layers.Dense(256, activation="relu", dtype=dtype)(layers.Flatten(dtype=dtype)(x))

@@ -1,7 +1,5 @@
 """Batch normalisation in one operation, which takes a processor a third of the time of Keras' chain of them."""
 
-from typing import Any
-
 import tensorflow as tf
 from keras import layers
 
@@ -10,13 +8,14 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
     """Keras' layer for images (b, height, width, channels) by TensorFlow's fused kernel, in float32.
 
     The same values and weights; the moving variance takes in that of a batch without bias, b · height · width
-    over one less. After Ioffe and Szegedy 2015, arXiv 1502.03167.
+    over one less. Rebuilt from code, not from a configuration. After Ioffe and Szegedy 2015, arXiv 1502.03167.
     """
 
-    def __init__(self, *, momentum: float, **kwargs: Any) -> None:
-        super().__init__(momentum=momentum, dtype="float32", **kwargs)
+    def __init__(self, momentum: float) -> None:
+        super().__init__(momentum=momentum, dtype="float32")
+        self.supports_masking = False
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: None = None) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """float32 (b, height, width, channels), normalised by the batch in training, else by averages."""
         learns = bool(training) and self.trainable
         none = tf.zeros(0)

@@ -86,10 +86,9 @@ def _taught(
     model = load_sampler(synthesizer)
     if isinstance(model, Synthesizer) and model.recipe.learns_labels:
         return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
-    companion = load_companion(synthesizer)
-    if companion is not None:
+    if not model.has_classes:
         members = [f"labels that the labeller beside {model.recipe.name} propagates"]
-        return members, propagated(companion, known, images)
+        return members, propagated(load_companion(synthesizer), known, images)
     classifier = load_best(baseline)
     beliefs = {classifier.name: classifier.predict_proba(images)}
     if model.tells_classes:

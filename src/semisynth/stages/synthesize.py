@@ -81,9 +81,8 @@ def _judge(trained: Sampler, synthesizer: Path, baseline: Path) -> tuple[str, Pr
     """Who says how sure a label is, by name: a labeller inside or beside the recipe, or the best classifier."""
     if trained.recipe.learns_labels:
         return f"labeller of {trained.recipe.name}", trained.class_probabilities
-    companion = load_companion(synthesizer)
-    if companion is not None:
-        return f"labeller beside {trained.recipe.name}", partial(told_classes, companion)
+    if not trained.has_classes:
+        return f"labeller beside {trained.recipe.name}", partial(told_classes, load_companion(synthesizer))
     best = load_best(baseline)
     return f"classifier {best.name}", best.predict_proba
 

@@ -21,7 +21,7 @@ from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.recipes import Recipe
-from semisynth.synthesizers.sampler import Sampler, check_every_class
+from semisynth.synthesizers.sampler import Sampler, check_every_class, check_labels
 from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
@@ -48,6 +48,9 @@ def train_synthesizer(
     check_fits(recipe, known, batch_size)
     if recipe.learns_classes:
         check_every_class(recipe.name, known)
+    has_labeller = recipe.learns_labels or not recipe.conditional
+    if has_labeller:
+        check_labels(recipe.name, known)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
     epochs = min(section.epochs, steps)
     steps = -(-steps // epochs) * epochs  # epochs of equal length
@@ -68,7 +71,7 @@ def train_synthesizer(
 
     labeller: keras.Model | None = None
     of_labeller: History = []
-    if recipe.learns_labels or not recipe.conditional:
+    if has_labeller:
         labeller, of_labeller = _labeller(section, known, others, precision, resume / "labeller")
     inner = labeller if recipe.learns_labels else None
     if inner is not None:
@@ -93,9 +96,10 @@ def train_synthesizer(
         of_lstm=section.lstm.model_dump(),
         of_vae=section.vae.model_dump(),
     )
-    trained.named(known.class_names).save(synthesizer)
-    if labeller is not None and inner is None:
-        save_companion(synthesizer, labeller, side=known.side, classes=known.classes)
+    with replacing_folder(synthesizer) as folder:
+        trained.named(known.class_names).save(folder)
+        if labeller is not None and inner is None:
+            save_companion(folder, labeller, side=known.side, classes=known.classes)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
     facts |= watch.summary()

@@ -23,10 +23,8 @@ def save_companion(synthesizer: Path, network: keras.Model, *, side: int, classe
     save_bundle(synthesizer / FOLDER, KIND, settings, write)
 
 
-def load_companion(synthesizer: Path) -> keras.Model | None:
-    """The labeller in the folder of a synthesizer; None where there is none, SemisynthError if it is damaged."""
-    if not (synthesizer / FOLDER).exists():
-        return None
+def load_companion(synthesizer: Path) -> keras.Model:
+    """The labeller in the folder of a synthesizer; SemisynthError where it is missing or damaged."""
     bundle = load_bundle(synthesizer / FOLDER, KIND)
     network = labeller(setting(bundle, "side", int), setting(bundle, "classes", int))
     load_weights(bundle.file(WEIGHTS_FILE), network)

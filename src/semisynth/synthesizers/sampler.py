@@ -178,7 +178,7 @@ class FamilySampler:
 
 
 def check_labels(name: str, labelled: ImageSet) -> None:
-    """Raise SemisynthError unless every image has a label: recipe `name` learns them."""
+    """Raise SemisynthError unless every image has a label: recipe `name`, or a labeller beside it, learns them."""
     if (labelled.labels == UNLABELLED).any():
         raise SemisynthError(f"recipe `{name}` learns classes: expected labels, received images without")
 
