@@ -62,7 +62,7 @@ Images are drawn from latents as they were trained, not stretched (see stretchin
 what a judge doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
 GAN-train makes {INSTRUMENT_STEPS} updates.
 `asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier
-saw, as it was until now; `labeller`: the one that the labeller beside the recipe saw; the time of its updates is
+saw, as it was at first; `labeller`: the one that the labeller beside the recipe saw; the time of its updates is
 in the seconds, but not in the minutes aimed at, that of its start and of spreading labels is in both.
 A recipe without figures drew no image of some class.
 """
