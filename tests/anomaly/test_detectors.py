@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from semisynth.anomaly.detectors import ClassLogSumExpDetector, ConfidenceDetector, DiscriminatorDetector
@@ -35,6 +36,16 @@ def test_scores_vary_and_equal_random_states_give_equal_scores(name, normal):
 def test_scoring_before_fitting_is_refused(name, normal):
     with pytest.raises(NotFittedError, match="call `fit` before"):
         built(name, normal).score_samples(normal(1, 5))
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_clones_share_parameters_and_learn_afresh(name, normal):
+    detector = built(name, normal).set_params(random_state=3).fit(normal(0))
+    copy = clone(detector)
+    assert copy.get_params().keys() == detector.get_params().keys()
+    assert (copy.random_state, copy.arrays) == (3, {})
+    rows = normal(1, 50)
+    assert np.array_equal(copy.fit(normal(0)).score_samples(rows), detector.score_samples(rows))
 
 
 def judged(logits):

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
 from semisynth.anomaly.judged import Judged
@@ -21,8 +22,10 @@ from semisynth.anomaly.products import factor, product
 Arrays = dict[str, NDArray[Any]]
 
 
-class Detector(ABC):
+class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     """Fitted on normal images, scores any; no label is used. All that it learns stands in `arrays`.
+
+    An estimator of scikit-learn: `clone`, `get_params` and `set_params` know its parameters by the constructor.
 
     `layout`: dtype and shape of what it learns, as `check_layout` reads it.
     `least_classes`: how many classes the discriminator must tell for this detector to say anything.

@@ -59,13 +59,13 @@ class ReconstructionDetector(Detector):
     def __init__(self, generated: NDArray[np.uint8] | None = None, *, random_state: int = 0) -> None:
         """`generated` uint8 (m, side, side); without them nothing can be fitted."""
         super().__init__(random_state=random_state)
-        self._generated = generated
+        self.generated = generated
 
     def fit(self, normal: Judged) -> Self:
         """Keep the generated images: what is normal is what the generator learnt of it."""
-        if self._generated is None:
+        if self.generated is None:
             raise ValueError("expected generated images, received none")
-        rows = flat(self._generated)
+        rows = flat(self.generated)
         self.arrays = {"generated": rows, "half_squares": squares(rows) / 2}
         return self
 
