@@ -4,13 +4,14 @@
 
 Trains each recipe (or those of --recipes) that benchmarks/recipes.csv lacks in a clone of HEAD, with as many
 updates as should fit into the time by a trial on this machine, for `semi_acgan` at most its own; measures its
-images by `dvc repro evaluate_synthetic`; appends a row, and writes benchmarks/recipes.md and its sheets of images.
-Safe to kill. SEMISYNTH_MIRROR is taken from the environment.
+images by `dvc repro evaluate_synthetic`; appends a row, two for a recipe whose latents are stretched; and writes
+benchmarks/recipes.md and its sheets of images. Safe to kill. SEMISYNTH_MIRROR is taken from the environment.
 """
 
 import argparse
 import csv
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,46 +25,69 @@ from ruamel.yaml import YAML
 
 from semisynth.data.imageset import load_images
 from semisynth.files import replacing_file, write_csv, write_text
+from semisynth.params import load_params
 from semisynth.reporting.figures import save_grid
 from semisynth.reporting.tables import markdown_table
+from semisynth.stages.train_synthesizer import fitted_labeller
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
+from semisynth.training.precision import resolve_precision
+from semisynth.training.resume import resume_folder
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes"
-RUN = ["dataset", "labelled", "recipe", "seed", "minutes"]
+RUN = ["dataset", "labelled", "recipe", "seed", "minutes", "widest"]
 METRICS = {
     "frechet_distance": "Fréchet",
-    "frechet_floor": "real",
     "kernel_distance": "kernel",
     "precision": "precision",
     "recall": "recall",
     "density": "density",
     "coverage": "coverage",
     "gan_train_accuracy": "GAN-train",
-    "gan_train_accuracy_of_real": "real",
-    "label_agreement": "label agreement",
+    "label_agreement": "GAN-test",
     "mode_entropy": "mode entropy",
-    "memorisation_auroc": "memorisation",
+    "diversity_ratio": "diversity",
 }
-COLUMNS = [*RUN, "steps", "seconds", "labels_from", *METRICS, "commit"]
-SHOWN_PER_CLASS, PER_CLASS, INSTRUMENT_STEPS = 2, 1000, 1000
-SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 4.0  # updates, and seconds, of trials that tell a pace
+MORE = {
+    "memorisation_auroc": "memorisation",
+    "nearest_distance_ratio": "nearest ratio",
+    "class_histogram_distance.total_variation": "classes: TV",
+    "class_histogram_distance.kl_divergence": "KL",
+    "class_histogram_distance.jensen_shannon": "JS",
+    "class_histogram_distance.earth_movers": "EMD",
+    "pixel_histogram_distance.total_variation": "grey levels: TV",
+    "pixel_histogram_distance.kl_divergence": "KL",
+    "pixel_histogram_distance.jensen_shannon": "JS",
+    "pixel_histogram_distance.earth_movers": "EMD",
+}
+REAL = {  # what as many real images reach, by the name of what it is beside
+    "frechet_distance": "frechet_floor",
+    "kernel_distance": "kernel_floor",
+    **{name: f"{name}_of_real" for name in ("precision", "recall", "density", "coverage")},
+    **{name: f"{name}_of_real" for name in ("gan_train_accuracy", "memorisation_auroc", "nearest_distance_ratio")},
+    **{name: name.replace("distance", "floor", 1) for name in MORE if "histogram" in name},
+}
+ALSO = ["kernel_distance_sd", "instrument_accuracy", "memorised_share", "mode_entropy_of_even_classes"]
+MEASURED = [*METRICS, *MORE, *REAL.values(), *ALSO]
+COLUMNS = [*RUN, "steps", "seconds", "labels_from", *MEASURED, "commit"]
+SHOWN_PER_CLASS, PER_CLASS, MEASURING_STEPS = 2, 1000, 1000
+SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 12.0  # updates, and seconds, of trials that tell a pace
 STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
 NOTE = f"""\
 Updates were fixed beforehand, by the pace of a trial; seconds are what the stage `train_synthesizer` then took,
-with its start and its pictures, beside other work at times. No recipe is trained to its end in this time, and
-some show no digits yet: `dcgan` is meant for 10,000 updates of 256 images, which take hours on two cores. Fréchet
-and kernel distance: lower is better; `real` beside a figure is what as many real images reach. Density may exceed
-1, mode entropy is at most ln 10 = 2.303 on ten classes, memorisation is .5 where training images are no nearer
-than held-out ones.
-Images are drawn from latents as they were trained, not stretched (see stretching.md), and none is left out for
-what a judge doubts: {PER_CLASS} a class, fewer where it saw fewer. The measuring classifier of
-GAN-train makes {INSTRUMENT_STEPS} updates.
-`asked`: images have the class that they were asked for; `baseline`: the one that the best baseline classifier
-saw, as it was at first; `labeller`: the one that the labeller beside the recipe saw; the time of its updates is
-in the seconds, but not in the minutes aimed at, that of its start and of spreading labels is in both.
+with its start and its pictures. No recipe is trained to its end in this time, and some show no digits yet: `dcgan`
+is meant for 10,000 updates of 256 images, which take hours on two cores. Images are drawn by the shipped settings,
+but {PER_CLASS} a class, fewer where a class was seen less often; of recipes that draw no classes, none is left out
+for what the labeller doubts. `widest`: how far latents are stretched, where a labeller guards it (see
+stretching.md); 1 leaves them as they were trained.
+Images have the class that they were asked for (`asked`), or the one that a labeller beside the recipe saw
+(`labeller`), one for all of them, whose training is not in the seconds.
+Lower is better of the distances, of all histogram columns, and of memorisation, which is .5 where training images
+are no nearer than held-out ones (nearest ratio: 1 then, lower is nearer). Density may exceed 1, mode entropy is at
+most ln 10 = 2.303 on ten classes. `real`: what as many real images reach. The measuring classifier, which gives
+GAN-test and the features, and the pipeline's `cnn`, which gives GAN-train, make {MEASURING_STEPS} updates each.
 A recipe without figures drew no image of some class.
 """
 
@@ -74,16 +98,17 @@ class Bench:
     def __init__(self, clone: Path, dataset: str, labelled: int) -> None:
         self.clone, self.dataset, self.labelled = clone, dataset, labelled
         self.shipped = clone_head(clone, {})
-        self.write_params({}, {})
+        self.write_params({}, {}, 1.0)
         measured(("dvc", "repro", "train_baseline"), clone)
 
-    def write_params(self, section: dict[str, Any], labeller: dict[str, Any]) -> None:
+    def write_params(self, section: dict[str, Any], labeller: dict[str, Any], widest: float) -> None:
         """Write the shipped parameters with this data set, and others in `train_synthesizer`."""
         params = json.loads(json.dumps(self.shipped))
         params["download"]["dataset"] = self.dataset
         params["split"]["labelled"] = self.labelled
-        params["synthesize"] |= {"per_class": PER_CLASS, "given_confidence": 0.0, "widest": 1.0}  # as they come
-        params["evaluate_synthetic"]["max_steps"] = INSTRUMENT_STEPS
+        params["synthesize"] |= {"per_class": PER_CLASS, "given_confidence": 0.0, "widest": widest}
+        params["evaluate_synthetic"]["max_steps"] = MEASURING_STEPS
+        params["train_baseline"]["cnn"] |= {"max_steps": MEASURING_STEPS, "labelled_passes": 1.0}
         params["train_synthesizer"] |= section
         params["train_synthesizer"]["labeller"] |= labeller
         YAML(typ="safe", pure=True).dump(params, self.clone / "params.yaml")
@@ -91,7 +116,7 @@ class Bench:
     def trial(self, recipe: str, steps: int, labeller_steps: int) -> float:
         """Seconds of the stage alone with few updates, its outputs apart from the pipeline's."""
         section = {"recipe": recipe, "batch_size": None, "max_steps": steps, "max_passes": 1e6, "epochs": 1}
-        self.write_params(section, {"max_steps": labeller_steps, "max_passes": 1e6})
+        self.write_params(section, {"max_steps": labeller_steps, "max_passes": 1e6}, 1.0)
         with tempfile.TemporaryDirectory(prefix="trial-") as folder:
             out = ("--synthesizer", f"{folder}/synthesizer", "--results", f"{folder}/results")
             given = ("--labelled", "data/split/labelled.npz", "--unlabelled", "data/split/unlabelled.npz")
@@ -118,33 +143,46 @@ class Bench:
         share = min(1.0, (60 * minutes - begun + SHORT * of_labeller) / whole)
         return int(share * own["max_steps"]), int(share * own["labeller"]["max_steps"])
 
-    def run(self, recipe: str, seed: int, minutes: float) -> dict[str, Any]:
-        """Train and measure one recipe; return its row, and keep some of its images."""
+    def lay_labeller(self) -> None:
+        """Lay the finished state of a labeller where the stage looks for what it began: all recipes share one."""
+        section = load_params(self.clone / "params.yaml").train_synthesizer
+        given = [self.clone / "data" / "split" / f"{name}.npz" for name in ("labelled", "unlabelled")]
+        precision, state = resolve_precision(section.precision), self.clone.parent / "labeller"
+        fitted_labeller(section, *map(load_images, given), precision, state)
+        settings = section.model_dump() | {"on": precision}
+        waiting = resume_folder("train_synthesizer", settings, given, self.clone / ".semisynth" / "resume")
+        shutil.copytree(state, waiting / "labeller", dirs_exist_ok=True)
+
+    def widths(self, recipe: str) -> list[float]:
+        """How far the latents of a recipe are stretched, each in a row: as shipped, and not at all."""
+        return [self.shipped["synthesize"]["widest"], 1.0] if described(recipe).learns_labels else [1.0]
+
+    def run(self, recipe: str, seed: int, minutes: float) -> Iterator[dict[str, Any]]:
+        """Train and measure one recipe; give its rows, and keep some of its images."""
         steps, labeller_steps = self.budget(recipe, minutes)
         section = {"recipe": recipe, "batch_size": None, "seed": seed, "max_steps": steps, "max_passes": 1e6}
-        self.write_params(section, {"max_steps": labeller_steps, "max_passes": 1e6})
+        labeller = {"max_steps": labeller_steps, "max_passes": 1e6}
+        self.write_params(section, labeller, 1.0)
+        if not described(recipe).conditional:
+            self.lay_labeller()
         measured(("dvc", "repro", "train_synthesizer"), self.clone)
         with (self.clone / ".semisynth" / "timings.csv").open(newline="", encoding="utf-8") as stream:
             seconds = [row["seconds"] for row in csv.DictReader(stream) if row["stage"] == "train_synthesizer"][-1]
-        row = {
-            "dataset": self.dataset,
-            "labelled": self.labelled,
-            "recipe": recipe,
-            "seed": seed,
-            "minutes": f"{minutes:g}",
-        }
-        metrics = self.evaluate("_".join(key(row)))
-        draws_classes = recipe in FAMILIES and FAMILIES[recipe].conditional
-        draws_classes |= recipe in RECIPES and RECIPES[recipe].conditional
-        return row | {
-            "steps": steps,
-            "seconds": f"{float(seconds):.0f}",
-            "labels_from": "asked" if draws_classes else "labeller",
-            **{name: f"{metrics[name]:.4f}" if name in metrics else "" for name in METRICS},
-            "commit": commit_of(self.clone),
-        }
+        made = json.loads((self.clone / "results" / "train_synthesizer" / "metrics.json").read_text("utf-8"))
+        for widest in self.widths(recipe):
+            self.write_params(section, labeller, widest)
+            values = (self.dataset, self.labelled, recipe, seed, f"{minutes:g}", f"{widest:g}")
+            row = dict(zip(RUN, values, strict=True))
+            found = self.evaluate("_".join(key(row)))
+            yield row | {
+                "steps": made["steps"],
+                "seconds": f"{float(seconds):.0f}",
+                "labels_from": "asked" if described(recipe).conditional else "labeller",
+                **{name: number(found, name) for name in MEASURED},
+                "commit": commit_of(self.clone),
+            }
 
-    def evaluate(self, run: str) -> dict[str, float]:
+    def evaluate(self, run: str) -> dict[str, Any]:
         """The metrics of the images, some of which are kept; none where some class has no image at all."""
         try:
             measured(("dvc", "repro", "synthesize"), self.clone)
@@ -155,7 +193,7 @@ class Bench:
             return {}
         measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
         self.keep_strip(run)
-        found: dict[str, float] = json.loads(
+        found: dict[str, Any] = json.loads(
             (self.clone / "results" / "evaluate_synthetic" / "metrics.json").read_text(encoding="utf-8")
         )
         return found
@@ -173,19 +211,32 @@ class Bench:
             Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
 
 
+def number(found: Mapping[str, Any], name: str) -> str:
+    """One of the metrics `found`; `name` may be that of a group, a dot and one in it. "" where there is none."""
+    group, _, inner = name.partition(".")
+    value = found.get(group)
+    value = value[inner] if inner and value is not None else value
+    return "" if value is None else f"{value:.4f}"
+
+
 def key(row: Mapping[Any, Any]) -> tuple[str, ...]:
     return tuple(str(row[name]) for name in RUN)
 
 
 def write_page() -> None:
-    rows = pd.read_csv(ROWS, dtype={"commit": str, "minutes": str})
+    rows = pd.read_csv(ROWS, dtype={"commit": str, "minutes": str, "widest": str})
     parts = ["# Recipes, trained for minutes\n"]
     for (dataset, labelled, minutes), group in rows.groupby(["dataset", "labelled", "minutes"]):
         parts.append(f"## {dataset}, {labelled} labels, {minutes} minutes asked for\n")
         if group["frechet_distance"].notna().any():
             parts.append(f"![Images of each]({draw_sheet(group)})\n")
-        columns = ("recipe", "seed", "labels", "updates", "s", *METRICS.values())
-        parts.append(markdown_table(columns, list(lines(group)), "lrl" + "r" * (len(columns) - 3)))
+        ordered = group.sort_values("frechet_distance")
+        facts = {"recipe": "recipe", "seed": "seed", "widest": "widest"}
+        trained = facts | {"labels_from": "labels", "steps": "updates", "seconds": "s"}
+        for named, metrics in ((trained, METRICS), (facts, MORE)):
+            align = "".join("l" if name in ("recipe", "labels_from") else "r" for name in (*named, *metrics))
+            columns = (*named.values(), *metrics.values())
+            parts.append(markdown_table(columns, list(lines(ordered, list(named), list(metrics))), align))
     commits = ", ".join(rows["commit"].unique())
     parts.append(
         f"{NOTE}\n{processor()}, {cores()} cores; commit {commits}. Written by `python benchmarks/recipes.py`.\n"
@@ -193,19 +244,27 @@ def write_page() -> None:
     write_text(PAGE, "\n".join(parts))
 
 
-def lines(rows: pd.DataFrame) -> Iterator[tuple[str, ...]]:
-    """The best Fréchet distance first."""
-    for row in rows.sort_values("frechet_distance").to_dict("records"):
-        facts = (row["recipe"], str(row["seed"]), row["labels_from"], str(row["steps"]), str(row["seconds"]))
-        yield *facts, *("–" if pd.isna(row[name]) else f"{row[name]:.3f}" for name in METRICS)
+def lines(rows: pd.DataFrame, facts: list[str], metrics: list[str]) -> Iterator[tuple[str, ...]]:
+    """A line a row, then one of what as many real images reach, beside the first row's."""
+
+    def shown(value: float) -> str:
+        return "–" if pd.isna(value) else f"{value:.3f}"
+
+    for row in rows.to_dict("records"):
+        yield *(str(row[name]) for name in facts), *(shown(row[name]) for name in metrics)
+    first = rows.iloc[0]
+    real = (shown(first[REAL[name]]) if name in REAL else "" for name in metrics)
+    yield "real", *("" for _ in facts[1:]), *real
 
 
 def draw_sheet(rows: pd.DataFrame) -> str:
     """Draw a row of images a recipe, by the first seed, in the table's order; return the file's name."""
     seen = rows.dropna(subset="frechet_distance")
-    first = seen.sort_values("seed").drop_duplicates("recipe").sort_values("frechet_distance")
-    strips = []
+    first = seen.sort_values(["seed", "frechet_distance"]).drop_duplicates(["recipe", "widest"])
+    first = first.sort_values("frechet_distance")
+    strips, names = [], []
     for row in first.to_dict("records"):
+        names.append(row["recipe"] if row["widest"] == "1" else f"{row['recipe']} x {row['widest']}")
         with Image.open(STRIPS / f"{'_'.join(key(row))}.png") as strip:
             side = strip.height
             strips.append(np.asarray(strip).reshape(side, -1, side).swapaxes(0, 1))
@@ -216,7 +275,7 @@ def draw_sheet(rows: pd.DataFrame) -> str:
         np.concatenate(strips),
         strips[0].shape[0],
         title="Two images of each class, after a few minutes of training",
-        row_labels=list(first["recipe"]),
+        row_labels=names,
     )
     return path.name
 
@@ -235,13 +294,14 @@ def main() -> None:
         (recipe, seed)
         for seed in given.seeds
         for recipe in given.recipes
-        if (given.dataset, str(given.labelled), recipe, str(seed), f"{given.minutes:g}") not in done
+        if (given.dataset, str(given.labelled), recipe, str(seed), f"{given.minutes:g}", "1") not in done
     ]
     if todo:
         with tempfile.TemporaryDirectory(prefix="recipes-") as temporary:
             bench = Bench(Path(temporary) / "clone", given.dataset, given.labelled)
             for recipe, seed in todo:
-                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), bench.run(recipe, seed, given.minutes)])
+                found = list(bench.run(recipe, seed, given.minutes))
+                write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *found])
                 write_page()
     if ROWS.exists():
         write_page()

@@ -3,3 +3,7 @@
 
 class SemisynthError(Exception):
     """Bad input or an impossible request, told in one line: what, where, expected, received."""
+
+
+class UsageError(SemisynthError):
+    """An option or argument of a command that can never be right."""

@@ -358,6 +358,8 @@ def _explain(item: ErrorDetails, model: type[BaseModel]) -> str:
     expected = re.findall(r"'([^']+)'", item["ctx"]["expected"]) if item["type"] == "literal_error" else []
     near = get_close_matches(str(item["input"]), expected, 1)
     hint = f", did you mean `{near[0]}`?" if near else ""
+    if location == "train_synthesizer.recipe" and item["input"] == "autoencoder":
+        hint = "; it draws no images: it is a detector, see `fit_detector.autoencoder`"
     return f"`{location}`: {item['msg'][:1].lower()}{item['msg'][1:]}, received {_shown(item['input'])}{hint}"
 
 

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from semisynth.anomaly.detectors import ClassLogSumExpDetector, ConfidenceDetector, DiscriminatorDetector
 from semisynth.anomaly.judged import Judged
@@ -36,6 +38,8 @@ def test_scores_vary_and_equal_random_states_give_equal_scores(name, normal):
 def test_scoring_before_fitting_is_refused(name, normal):
     with pytest.raises(NotFittedError, match="call `fit` before"):
         built(name, normal).score_samples(normal(1, 5))
+    with pytest.raises(NotFittedError):
+        check_is_fitted(built(name, normal))
 
 
 @pytest.mark.parametrize("name", DETECTORS)
@@ -46,6 +50,13 @@ def test_clones_share_parameters_and_learn_afresh(name, normal):
     assert (copy.random_state, copy.arrays) == (3, {})
     rows = normal(1, 50)
     assert np.array_equal(copy.fit(normal(0)).score_samples(rows), detector.score_samples(rows))
+    check_is_fitted(copy)
+
+
+def test_a_detector_ends_a_pipeline(normal):
+    pipeline = make_pipeline("passthrough", DETECTORS["pca"]()).fit(normal(0))
+    rows = normal(1, 50)
+    assert np.array_equal(pipeline.score_samples(rows), DETECTORS["pca"]().fit(normal(0)).score_samples(rows))
 
 
 def judged(logits):

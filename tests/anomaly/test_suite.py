@@ -64,7 +64,7 @@ def test_p_values_of_normal_images_are_uniform(suite, normal, name):
 
 
 def test_arrays_hold_everything(suite, normal):
-    loaded = from_arrays(suite.arrays())
+    loaded = from_arrays(suite.arrays(), suite.parameters())
     assert loaded.names == suite.names
     some = normal(7, 50)
     expected = suite.scores(some, NAMES)
@@ -104,7 +104,7 @@ def test_without_a_discriminator_the_detectors_of_pixels_and_features_remain(nor
     assert set(NAMES) - set(suite.names) == {"discriminator", "class_logsumexp", "confidence", "autoencoder"}
     scores = suite.scores(unjudged(joined(normal(5, 200), outliers(3))), suite.names)
     assert auroc(np.arange(240) >= 200, scores[ENSEMBLE]) > 0.99
-    assert from_arrays(suite.arrays()).names == suite.names
+    assert from_arrays(suite.arrays(), suite.parameters()).names == suite.names
 
 
 def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
@@ -127,21 +127,21 @@ def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
 def test_weights_that_are_no_number_above_0_are_refused(suite, weight):
     arrays = suite.arrays() | {"scale.features_knn.weight": np.array(weight)}
     with pytest.raises(ValueError, match=r"scale\.features_knn\.weight.*one number above 0 expected"):
-        from_arrays(arrays)
+        from_arrays(arrays, suite.parameters())
 
 
 def test_calibration_scores_out_of_order_are_refused(suite):
     arrays = dict(suite.arrays())
     arrays["calibration.pca"] = arrays["calibration.pca"][::-1]
     with pytest.raises(ValueError, match=r"calibration\.pca.*rising order expected"):
-        from_arrays(arrays)
+        from_arrays(arrays, suite.parameters())
 
 
 SIZES = {"side": 16, "pixels": 256, "halved": 64, "features": 8, "classes": 3, "realness": 1}
 
 
 def test_what_was_learnt_fits_its_layout(suite):
-    from_arrays(suite.arrays()).check(SIZES)
+    from_arrays(suite.arrays(), suite.parameters()).check(SIZES)
 
 
 def test_any_array_of_another_shape_or_type_or_with_nan_is_named(suite):
@@ -155,7 +155,7 @@ def test_any_array_of_another_shape_or_type_or_with_nan_is_named(suite):
             ]
         for other in others:
             with pytest.raises(ValueError, match=rf"array `{name.replace('.', chr(92) + '.')}`.* expected"):
-                from_arrays(arrays | {name: other}).check(SIZES)
+                from_arrays(arrays | {name: other}, suite.parameters()).check(SIZES)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_any_array_of_another_shape_or_type_or_with_nan_is_named(suite):
 def test_a_missing_array_is_named(suite, name):
     arrays = {key: array for key, array in suite.arrays().items() if key != name}
     with pytest.raises(KeyError, match=name):
-        from_arrays(arrays).check(SIZES)
+        from_arrays(arrays, suite.parameters()).check(SIZES)
 
 
 @pytest.mark.parametrize(
@@ -183,15 +183,30 @@ def test_a_missing_array_is_named(suite, name):
 def test_arrays_that_do_not_fit_each_other_are_refused(suite, name, change, message):
     arrays = suite.arrays()
     with pytest.raises(ValueError, match=rf"array `{name}`: {message}"):
-        from_arrays(arrays | {name: change(arrays[name])}).check(SIZES)
+        from_arrays(arrays | {name: change(arrays[name])}, suite.parameters()).check(SIZES)
 
 
 def test_one_more_weight_and_no_member_are_refused(suite):
     arrays = suite.arrays()
     with pytest.raises(ValueError, match=r"autoencoder\.w99`: \d+ weights expected, received more"):
-        from_arrays(arrays | {"autoencoder.w99": np.zeros(1, np.float32)}).check(SIZES)
+        from_arrays(arrays | {"autoencoder.w99": np.zeros(1, np.float32)}, suite.parameters()).check(SIZES)
+    kept = {name: array for name, array in arrays.items() if not name.startswith("scale.")}
     with pytest.raises(ValueError, match=r"one of a member of the ensemble or more expected, found none"):
-        from_arrays({name: array for name, array in arrays.items() if not name.startswith("scale.")})
+        from_arrays(kept, suite.parameters())
+
+
+@pytest.mark.parametrize(
+    "given", [None, [], {}, {"random_state": 0}, {"variance": "0.9", "random_state": 0}, {"variance": 0.9, "x": 0}]
+)
+def test_parameters_of_other_names_or_types_are_refused(suite, given):
+    with pytest.raises(ValueError, match=r"detector `pca`: parameters like .* expected, received"):
+        from_arrays(suite.arrays(), suite.parameters() | {"pca": given})
+
+
+def test_a_loaded_detector_has_the_parameters_of_the_fitted_one(suite):
+    loaded = from_arrays(suite.arrays(), suite.parameters())
+    assert loaded.detectors["features_knn"].references == 100
+    assert loaded.parameters() == suite.parameters()
 
 
 @pytest.mark.parametrize(

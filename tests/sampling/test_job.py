@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,9 +9,11 @@ from PIL import Image
 from semisynth.data.imageset import SYNTHETIC, load_images
 from semisynth.data.own import load_own
 from semisynth.errors import SemisynthError
+from semisynth.networks.labeller import labeller
 from semisynth.sampling.job import write_samples
 from semisynth.sampling.latents import draw_latents
 from semisynth.sampling.samples import SampleOptions
+from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 from semisynth.synthesizers.patches import Codebook
 from semisynth.synthesizers.sequence_sampler import Size, build_sequences
@@ -147,8 +150,44 @@ def test_a_refusal_names_what_is_wrong_and_leaves_nothing(bundle, tmp_path, name
     assert left(tmp_path) == []
 
 
-def test_a_class_of_a_recipe_without_classes_is_refused(bundle, tmp_path):
-    with pytest.raises(SemisynthError, match="recipe `dcgan` has no classes"):
+def by_brightness(_, images):
+    """What stands for a labeller: the class by the sum of all pixels, of two that do occur."""
+    return np.eye(3)[images.reshape(len(images), -1).sum(axis=1) % 2]
+
+
+@pytest.fixture
+def labelled_bundle(bundle, tmp_path, monkeypatch):
+    """A synthesizer without classes, beside which lies a labeller."""
+    folder = tmp_path / "dcgan"
+    shutil.copytree(bundle("dcgan"), folder)
+    save_companion(folder, labeller(20, 3), side=20, classes=3)
+    monkeypatch.setattr("semisynth.sampling.told.told_classes", by_brightness)
+    return folder
+
+
+def test_a_labeller_tells_the_classes_of_a_recipe_without_any(labelled_bundle, tmp_path):
+    options = SampleOptions(("dress/skirt", "coat"), count=11, seed=2)
+    assert write_samples(labelled_bundle, tmp_path / "drawn.npz", options) == 22
+    drawn = load_images(tmp_path / "drawn.npz")
+    assert drawn.labels.tolist() == [1] * 11 + [0] * 11
+    write_samples(labelled_bundle, tmp_path / "all.npz", SampleOptions(count=100, seed=2))
+    everything = load_images(tmp_path / "all.npz").images
+    shown = by_brightness(None, everything).argmax(axis=1)
+    for label in (0, 1):
+        np.testing.assert_array_equal(drawn.images[drawn.labels == label], everything[shown == label][:11])
+    write_samples(labelled_bundle, tmp_path / "folder", options)
+    assert len(list((tmp_path / "folder" / "dress_skirt").glob("*.png"))) == 11
+
+
+def test_a_class_that_is_never_drawn_ends_in_an_error(labelled_bundle, tmp_path, monkeypatch):
+    monkeypatch.setattr("semisynth.sampling.told.MOST_DRAWN", 3)
+    with pytest.raises(SemisynthError, match="`--class shirt`: the labeller saw it in 0 of 15 images, expected 5"):
+        write_samples(labelled_bundle, tmp_path / "a.npz", SampleOptions(("shirt",), count=5))
+    assert not (tmp_path / "a.npz").exists()
+
+
+def test_a_class_of_a_recipe_without_classes_or_labeller_is_refused(bundle, tmp_path):
+    with pytest.raises(SemisynthError, match="recipe `dcgan` has no classes, and no labeller lies beside it"):
         write_samples(bundle("dcgan"), tmp_path / "a.npz", SampleOptions(classes=("coat",)))
 
 

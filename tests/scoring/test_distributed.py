@@ -5,6 +5,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.scoring import distributed, job, scorer
 from semisynth.scoring.distributed import RayEngine, _absolute, _PieceScorer
 from semisynth.scoring.folder import staging
@@ -35,6 +37,14 @@ def test_where_ray_is_missing_the_message_names_it(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without_ray)
     with pytest.raises(SemisynthError, match=r"needs Ray, which is not installed: pip install '\.\[ray\]'"):
         RayEngine()
+
+
+def test_an_address_that_is_none_is_wrong_usage(monkeypatch, task):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(UsageError, match="`--ray-address node1`: "):
+        RayEngine("node1")(None, task, [], print)
 
 
 @pytest.fixture
@@ -154,6 +164,17 @@ def test_both_engines_write_the_same(cluster, images, expected, folder, tmp_path
     job.run_job([images], folder, tmp_path / "out", OPTIONS, watched)
     assert contents(tmp_path / "out") == expected
     assert max(seen) == WORKERS
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_job_joins_a_cluster_by_its_address_and_leaves_it_running(cluster, images, folder, tmp_path):
+    address = cluster.get_runtime_context().gcs_address
+    command = [sys.executable, "-m", "semisynth.cli", "score", images, "--model", str(folder), "--alpha", "0.02"]
+    command += ["--out", str(tmp_path / "out"), "--engine", "ray", "--ray-address", address, "--workers", "1"]
+    done = subprocess.run([*command, "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    assert json.loads(done.stdout)["rows"] == 240
+    assert cluster.is_initialized()
+    assert cluster.cluster_resources()["CPU"] == WORKERS + 1
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -63,6 +63,16 @@ def test_no_more_are_explained_than_there_are(folder, rings, tmp_path):
     assert len(list((tmp_path / "out" / "explain").glob("residual-*.png"))) == 3
 
 
+def test_the_contact_sheet_holds_the_worst_alone(folder, rings, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("semisynth.scoring.explain.save_grid", lambda *arguments, **_: drawn.append(arguments))
+    np.savez(tmp_path / "x.npz", images=rings(3, 120))
+    run_job([str(tmp_path / "x.npz")], folder, tmp_path / "out", replace(OPTIONS, explain=110))
+    ((_, images, columns),) = drawn
+    assert (len(images), columns) == (400, 4)
+    assert len(list((tmp_path / "out" / "explain").glob("residual-*.png"))) == 110
+
+
 def test_residuals_are_red_where_brighter_and_blue_where_darker():
     picture = np.asarray(residual_picture(np.array([[255, -255], [0, 0]], np.int16)))[::MAGNIFIED, ::MAGNIFIED]
     assert picture.tolist() == [[[255, 0, 0], [0, 0, 255]], [[255, 255, 255], [255, 255, 255]]]

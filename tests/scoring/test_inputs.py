@@ -162,6 +162,22 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, noise, encoded, monke
         survey([str(folder)], Columns(), 7)
 
 
+def test_a_folder_of_tables_is_refused_also_behind_a_marker(tmp_path, noise, write_parquet):
+    (tmp_path / "f").mkdir()
+    write_parquet(tmp_path / "f" / "part-0.parquet", noise(0, 2))
+    (tmp_path / "f" / "_SUCCESS").touch()
+    with pytest.raises(
+        SemisynthError, match=r"f: a folder of images expected, found .*part-0\.parquet; name such"
+    ):
+        survey([str(tmp_path / "f")], Columns(), 7)
+
+
+def test_a_table_among_images_ends_in_quarantine_with_what_is_no_image(tmp_path, noise, encoded, write_parquet):
+    folder = save_folder(tmp_path / "f", noise(0, 2), encoded)
+    write_parquet(folder / "a.parquet", noise(0, 2))
+    assert survey([str(folder)], Columns(), 7).rows == 3
+
+
 def test_nothing_is_read_twice(tmp_path, noise, write_parquet):
     path = write_parquet(tmp_path / "x.parquet", noise(0, 3))
     assert survey([path, str(tmp_path / "*.parquet"), path], Columns(), 7).rows == 3

@@ -114,7 +114,7 @@ def test_a_bundle_of_foreign_settings_is_refused_by_its_folder(changes, message,
 
 def with_detectors(model, **changes):
     """The model with other arrays than its detectors learnt."""
-    suite = from_arrays(model.suite.arrays())
+    suite = from_arrays(model.suite.arrays(), model.suite.parameters())
     for name, array in changes.items():
         detector, key = name.split("__")
         suite.detectors[detector].arrays |= {key: array}
@@ -124,7 +124,7 @@ def with_detectors(model, **changes):
 def without(suite, name):
     """The suite without the detector of this name."""
     kept = {key: array for key, array in suite.arrays().items() if name not in key.split(".")}
-    return from_arrays(kept)
+    return from_arrays(kept, suite.parameters())
 
 
 def with_references(model, images=None, ids=None):

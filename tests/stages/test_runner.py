@@ -4,7 +4,7 @@ import sys
 import pytest
 import typer
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.stages.runner import with_clear_errors
 
 
@@ -19,6 +19,7 @@ def raising(error):
     ("error", "status", "text"),
     [
         (SemisynthError("x.npz: damaged"), 1, "error: x.npz: damaged\n"),
+        (UsageError("`--count` must be"), 2, "error: `--count` must be\n"),
         (OSError(28, "No space left on device", "a.npz"), 1, "error: a.npz: no space left on the disk\n"),
         (PermissionError(13, "Permission denied", "b.npz"), 1, "error: b.npz: Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted"),

@@ -96,7 +96,7 @@ def test_a_slope_is_kept_where_only_the_rest_changes():
         ({"base": "dcgan", "optimizer": "sgd"}, "names no optimizer: `sgd`; known: adam, rmsprop, nesterov"),
         (
             {"base": "dense_cgan", "normalisation": "layer"},
-            r"recipe\.normalisation`: this base's discriminator takes no option",
+            r"recipe\.normalisation`: this base's discriminator takes minibatch_discrimination",
         ),
         ({"base": "dcgan_small", "loss": "wasserstein", "gradient_penalty": 10.0}, "each image's own logit"),
         ({"base": "dcgan", "loss": "wasserstein"}, "needs `gradient_penalty` or `clip`, received neither"),

@@ -233,12 +233,32 @@ def test_wgan_clips_its_critic():
     assert recipe_by_name("wgan").loss == Wasserstein(clip=0.01)
 
 
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_minibatch_discrimination_is_for_every_recipe_but_those_with_a_gradient_penalty(name):
+    base = recipe_by_name(name)
+    pair = base.pair.with_options(minibatch_discrimination=True)
+    if base.loss.gradient_penalty:
+        with pytest.raises(SemisynthError, match="no minibatch discrimination, received"):
+            replace(base, pair=pair)
+        return
+    comparing = replace(base, pair=pair)
+    assert comparing.pair.compares_images
+    critic = comparing.adversary(comparing.discriminator(20, 3))
+    images = tf.Variable(tf.random.normal((2, 20, 20, 1), seed=2))
+    with tf.GradientTape() as tape:
+        judged = critic(images, training=True)
+        logit = judged["by_class" if "by_class" in judged else "realness"][0]
+    assert float(tf.reduce_max(tf.abs(tape.gradient(logit, images)[1]))) > 0
+
+
 ALL = Stabilisers((0.9, 1.0), (0.0, 0.1), instance_noise=0.1, feature_matching=True, replay=4)
 
 
 @pytest.mark.parametrize("name", ["vanilla_gan", "sgan", "semi_acgan"])
 def test_all_stabilisers_together(name, labelled):
-    trained, history = train(replace(recipe_by_name(name), stabilisers=ALL), labelled, steps=4, epochs=2)
+    recipe = recipe_by_name(name)
+    pair = recipe.pair.with_options(minibatch_discrimination=True)
+    trained, history = train(replace(recipe, pair=pair, stabilisers=ALL), labelled, steps=4, epochs=2)
     assert np.isfinite([list(epoch.values()) for epoch in history]).all()
     assert trained.sample(np.arange(3), seed=0).std() > 0
 

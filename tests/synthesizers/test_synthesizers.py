@@ -7,6 +7,7 @@ import pytest
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
+from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.model import KIND, build_synthesizer, load_synthesizer
 from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer
@@ -98,6 +99,24 @@ def test_an_update_of_one_network_leaves_the_other_as_it_was(name, still, labell
         pairs = zip(*(getattr(one, network).trainable_variables for one in (fresh, trained)), strict=True)
         moved = [not np.array_equal(old.numpy(), new.numpy()) for old, new in pairs]
         assert any(moved) == (network != still), network
+
+
+@pytest.mark.parametrize("base", ["dcgan_small", "vanilla_gan"])
+def test_an_update_of_the_generator_leaves_all_of_the_discriminator(base, labelled, monkeypatch):
+    """Its averages over batches as well."""
+
+    def rest(self, *_):
+        return dict.fromkeys(("discriminator_loss", "class_loss", "d_real", "d_fake"), 0.0)
+
+    monkeypatch.setattr(AdversarialModel, "_update_discriminator", rest)
+    recipe = recipe_from({"base": base, "minibatch_discrimination": True})
+    seed_everything(1)
+    fresh = build_synthesizer(recipe, SIDE, 3)
+    trained, _ = train_synthesizer(recipe, labelled.images, labelled, batch_size=4, seed=1, **ONE_STEP)
+    assert any(not weight.trainable for weight in fresh.discriminator.weights)
+    for old, new in zip(*(one.discriminator.get_weights() for one in (fresh, trained)), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert not np.array_equal(fresh.generator.get_weights()[0], trained.generator.get_weights()[0])
 
 
 def test_a_step_leaves_the_labeller_as_it_was_trained(train_once):

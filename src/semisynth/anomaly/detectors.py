@@ -55,12 +55,21 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
         check_layout(self.arrays, self.layout, sizes, f"{name}.")
 
     @abstractmethod
-    def fit(self, normal: Judged) -> Self:
-        """Learn what is normal."""
+    def fit(self, normal: Judged, y: None = None) -> Self:
+        """Learn what is normal; `y` is there for scikit-learn's pipelines alone."""
 
     @abstractmethod
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,); larger = more abnormal."""
+
+    def parameters(self) -> dict[str, bool | int | float | str]:
+        """Those of the constructor that a file can hold as JSON, by name: all but arrays."""
+        given = self.get_params(deep=False)
+        return {name: value for name, value in given.items() if isinstance(value, bool | int | float | str)}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether all that it learns is there: what `sklearn.utils.validation.check_is_fitted` asks."""
+        return self.layout.keys() <= self.arrays.keys()
 
     def _learnt(self, name: str) -> NDArray[Any]:
         if name not in self.arrays:
@@ -113,7 +122,7 @@ def _size(dimension: str, known: Mapping[str, int]) -> int | str:
 class _Head(Detector):
     """Reads a head of the discriminator, which has been trained already: `fit` learns nothing."""
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Return the detector as it is."""
         return self
 

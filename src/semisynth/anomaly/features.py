@@ -23,7 +23,7 @@ class MahalanobisDetector(Detector):
 
     layout: ClassVar = {"means": "float32 k features", "whitening": "float32 features k*features"}
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Find mean and precision of each class; a class of fewer than 10 images is left out."""
         groups = [normal.features[normal.likeliest == label] for label in range(max(1, normal.class_count))]
         groups = [rows for rows in groups if len(rows) >= LEAST_IN_CLASS] or [normal.features]
@@ -61,7 +61,7 @@ class NearestNeighboursDetector(Detector):
         super().__init__(random_state=random_state)
         self.neighbours, self.references = neighbours, references
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Keep the features of some of the images; `chosen` int64 (m,) says which."""
         chosen = np.random.default_rng(self.random_state).permutation(len(normal))[: self.references]
         self.arrays = {"references": _unit(self._points(normal.take(chosen))), "chosen": chosen}

@@ -30,7 +30,7 @@ class IsolationForestDetector(Detector):
             if low < 0 or high >= count:
                 raise ValueError(f"array `{name}.{key}`: 0 to {count - 1} expected, received {low} to {high}")
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Grow scikit-learn's forest of 100 trees, and keep its trees side by side, padded to one length."""
         forest = IsolationForest(random_state=self.random_state).fit(normal.pixels)
         trees = [estimator.tree_ for estimator in forest.estimators_]

@@ -24,7 +24,7 @@ class PcaDetector(Detector):
         super().__init__(random_state=random_state)
         self.variance = variance
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Find the components."""
         pca = PCA(n_components=self.variance, svd_solver="full").fit(normal.pixels)
         self.arrays = {
@@ -61,7 +61,7 @@ class ReconstructionDetector(Detector):
         super().__init__(random_state=random_state)
         self.generated = generated
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Keep the generated images: what is normal is what the generator learnt of it."""
         if self.generated is None:
             raise ValueError("expected generated images, received none")
@@ -95,7 +95,7 @@ class OneClassSvmDetector(Detector):
         super().__init__(random_state=random_state)
         self.landmarks, self.nu = landmarks, nu
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Fit the surface."""
         gamma = 1 / (normal.pixels.shape[1] * max(float(normal.pixels.var()), 1e-9))
         count = min(self.landmarks, len(normal))

@@ -1,7 +1,7 @@
 """A detector that trains a network of its own: an autoencoder, which restores best what it has seen."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import keras
 import numpy as np
@@ -34,6 +34,8 @@ class AutoencoderDetector(Detector):
     Sakurada and Yairi 2014, doi 10.1145/2689746.2689747.
     """
 
+    layout: ClassVar = {"kind": "str"}  # and the weights of its kind
+
     def __init__(self, kind: Autoencoder = "undercomplete", *, random_state: int = 0) -> None:
         super().__init__(random_state=random_state)
         self.kind = kind
@@ -52,7 +54,7 @@ class AutoencoderDetector(Detector):
         if extra:
             raise ValueError(f"array `{name}.{extra[0]}`: {len(layout)} weights expected, received more")
 
-    def fit(self, normal: Judged) -> Self:
+    def fit(self, normal: Judged, y: None = None) -> Self:
         """Train on squared errors by Adam, and keep the weights."""
         seed_everything(self.random_state)
         network = BUILDERS[self.kind](normal.images.shape[1])

@@ -26,7 +26,7 @@ from semisynth.anomaly.forest import IsolationForestDetector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.pixelwise import OneClassSvmDetector, PcaDetector, ReconstructionDetector
 from semisynth.anomaly.restoring import Autoencoder, AutoencoderDetector
-from semisynth.errors import SemisynthError
+from semisynth.errors import UsageError
 
 ENSEMBLE = "ensemble"
 DETECTORS: dict[str, type[Detector]] = {
@@ -98,6 +98,10 @@ class Suite:
             learnt[f"scale.{name}.weight"] = np.array(self.weights[name], np.float64)
         return learnt | {f"calibration.{name}": scores for name, scores in self.calibration.items()}
 
+    def parameters(self) -> dict[str, dict[str, bool | int | float | str]]:
+        """The detectors' own `parameters`, by the detectors' names."""
+        return {name: detector.parameters() for name, detector in self.detectors.items()}
+
     def check(self, sizes: Mapping[str, int]) -> None:
         """Raise ValueError or KeyError that names the array or the output of the network that a detector lacks.
 
@@ -121,14 +125,17 @@ class Suite:
             if name not in self.names:
                 near = get_close_matches(name, self.names, 1)
                 hint = f"did you mean `{near[0]}`?" if near else f"it has {', '.join(self.names)}"
-                raise SemisynthError(f"this model has no detector `{name}`; {hint}")
+                raise UsageError(f"this model has no detector `{name}`; {hint}")
         return set(names) | (set(self.scales) if ENSEMBLE in names else set())
 
 
-def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
-    """The suite whose `arrays()` these are; KeyError where any is missing, ValueError where one can't be used."""
+def from_arrays(arrays: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any]) -> Suite:
+    """The suite whose `arrays()` and `parameters()` these are.
+
+    KeyError where an array is missing, ValueError where one, or a detector's parameters, can't be used.
+    """
     names = [name for name in DETECTORS if f"calibration.{name}" in arrays]
-    detectors = {name: DETECTORS[name]() for name in names}
+    detectors = {name: _built(name, parameters.get(name)) for name in names}
     for name, detector in detectors.items():
         own = [key for key in arrays if key.startswith(f"{name}.")]
         detector.arrays = {key.removeprefix(f"{name}."): arrays[key] for key in own}
@@ -142,6 +149,16 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Suite:
         if not (scores[:-1] <= scores[1:]).all():
             raise ValueError(f"array `calibration.{name}`: scores in rising order expected")
     return Suite(detectors, scales, weights, calibration)
+
+
+def _built(name: str, parameters: Any) -> Detector:
+    """An unfitted detector; ValueError unless `parameters` have the names and types of its own."""
+    detector = DETECTORS[name]()
+    expected = detector.parameters()
+    fits = isinstance(parameters, Mapping) and parameters.keys() == expected.keys()
+    if not (fits and all(type(parameters[key]) is type(value) for key, value in expected.items())):
+        raise ValueError(f"detector `{name}`: parameters like {expected} expected, received {parameters!r}")
+    return DETECTORS[name](**parameters)
 
 
 def _scale(arrays: Mapping[str, NDArray[Any]], name: str) -> NormalScale:

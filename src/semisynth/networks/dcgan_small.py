@@ -6,7 +6,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
-from semisynth.networks.heads import judgement
+from semisynth.networks.heads import compared, judgement
 from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 20  # uniform in [-1, 1]
@@ -52,7 +52,12 @@ def discriminator(
 
 
 def classifier(
-    side: int, classes: int, dtype: Dtype = None, normalisation: Normalisation = "layer"
+    side: int,
+    classes: int,
+    dtype: Dtype = None,
+    normalisation: Normalisation = "layer",
+    *,
+    minibatch_discrimination: bool = False,
 ) -> keras.Model:
     """`discriminator` with logits `classes` (b, k), whose log-sum-exp is `realness` (b,).
 
@@ -60,7 +65,8 @@ def classifier(
     """
     images = keras.Input((side, side, 1))
     x = _described(images, normalisation, dtype)
-    logits = layers.Dense(classes, dtype="float32")(_flat(x, dtype))
+    seen = compared(_flat(x, dtype), dtype, minibatch_discrimination)
+    logits = layers.Dense(classes, dtype="float32")(seen)
     outputs = {"classes": logits, "realness": keras.ops.logsumexp(logits, axis=1), "features": _averaged(x)}
     return keras.Model(images, outputs, name=f"{RECIPE}_classifier")
 

@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
-from semisynth.networks.heads import judgement, mean_realness
+from semisynth.networks.heads import compared, judgement, mean_realness
 
 LATENT_SIZE = 100  # normal
 HIDDEN = (256, 512, 1024)  # the discriminator's in the reverse order
@@ -35,15 +35,19 @@ def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: b
     return keras.Model(images, judgement(x, x, dtype, minibatch_discrimination), name="dense_gan_discriminator")
 
 
-def conditional_discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+def conditional_discriminator(
+    side: int, classes: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False
+) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to realness logits `by_class` (b, k), one for each class.
 
     Each is what the concatenated class leads to, so that one pass over the image serves all classes. `realness`
-    (b,) is their log-mean-exp, where the class is open; `features` (b, 256) is what is concatenated.
+    (b,) is their log-mean-exp, where the class is open; `features` (b, 256) is what is concatenated. With
+    `minibatch_discrimination`, so is how alike the images of the batch are.
     """
     images = keras.Input((side, side, 1))
     features = _described(images, dtype)
-    repeated = layers.RepeatVector(classes, dtype=dtype)(features)  # (b, k, 256)
+    seen = compared(features, dtype, minibatch_discrimination)
+    repeated = layers.RepeatVector(classes, dtype=dtype)(seen)  # (b, k, 256 or more)
     every = keras.ops.zeros_like(repeated[..., :1]) + keras.ops.eye(classes, dtype=repeated.dtype)
     x = _hidden(layers.Concatenate(dtype=dtype)([repeated, every]), JOINT, dtype)
     by_class = layers.Reshape((classes,), dtype="float32")(layers.Dense(1, dtype="float32")(x))

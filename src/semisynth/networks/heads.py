@@ -14,10 +14,14 @@ def judgement(
 
     With `minibatch_discrimination` the logit also sees how alike the images of the batch are.
     """
-    if minibatch_discrimination:
-        x = MinibatchDiscrimination(dtype=dtype)(x)
+    x = compared(x, dtype, minibatch_discrimination)
     realness = layers.Reshape((), dtype="float32")(layers.Dense(1, dtype="float32")(x))
     return {"realness": realness, "features": layers.Identity(dtype="float32")(features)}
+
+
+def compared(x: keras.KerasTensor, dtype: Dtype, minibatch_discrimination: bool) -> keras.KerasTensor:
+    """Features (b, d), with how alike they are within the batch appended if that is wanted."""
+    return MinibatchDiscrimination(dtype=dtype)(x) if minibatch_discrimination else x
 
 
 def mean_realness(by_class: keras.KerasTensor, classes: int) -> keras.KerasTensor:

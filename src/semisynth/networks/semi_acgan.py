@@ -4,7 +4,7 @@ import keras
 from keras import layers
 
 from semisynth.networks.dtype import Dtype
-from semisynth.networks.heads import mean_realness
+from semisynth.networks.heads import compared, mean_realness
 from semisynth.networks.labeller import labeller
 from semisynth.networks.sizes import quarter
 
@@ -40,12 +40,13 @@ def _spread_out(x: keras.KerasTensor, edge: int, filters: int, dtype: Dtype) -> 
     return layers.Reshape((2 * edge, 2 * edge, filters), dtype=dtype)(x)
 
 
-def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
+def critic(side: int, classes: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False) -> keras.Model:
     """From images float32 (b, side, side, 1) in [-1, 1] to realness logits `by_class` (b, k), one for each class.
 
     They are a logit that all classes share, and one of the class's own, from the same features: the projection
     discriminator (Miyato and Koyama 2018, arXiv 1802.05637). A head `classes` (b, k) tells classes from the
     same features as well, which brings them to represent classes sooner. `features` (b, 256) are for matching.
+    With `minibatch_discrimination` the realness logits also see how alike the images of the batch are.
     """
     x = images = keras.Input((side, side, 1))
     for filters, size, strides in ((32, 5, 2), (64, 3, 2), (128, 3, 1)):
@@ -53,21 +54,25 @@ def critic(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         x = layers.LeakyReLU(0.2, dtype=dtype)(x)
     x = layers.Dropout(0.3, dtype=dtype)(layers.Flatten(dtype=dtype)(x))
     features = layers.LeakyReLU(0.2, dtype="float32")(layers.Dense(256, dtype=dtype)(x))
-    shared = layers.Dense(1, dtype="float32")(features)
-    own = layers.Dense(classes, use_bias=False, dtype="float32")(features)
+    seen = compared(features, "float32", minibatch_discrimination)
+    shared = layers.Dense(1, dtype="float32")(seen)
+    own = layers.Dense(classes, use_bias=False, dtype="float32")(seen)
     by_class = layers.Add(dtype="float32")([own, layers.RepeatVector(classes)(shared)[..., 0]])
     logits = layers.Dense(classes, dtype="float32")(features)
     return keras.Model(images, {"by_class": by_class, "classes": logits, "features": features}, name=CRITIC)
 
 
-def discriminator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
-    """From images float32 (b, side, side, 1) in [-1, 1] to what both parts say of them.
+def discriminator(
+    side: int, classes: int, dtype: Dtype = None, *, minibatch_discrimination: bool = False
+) -> keras.Model:
+    """From images float32 (b, side, side, 1) in [-1, 1] to what both parts say of them; see `critic`.
 
     `realness` (b,) is the critic's logit where the class is open: the log-mean-exp of `by_class`. `classes` (b, k)
     and `features` (b, 256) are the labeller's.
     """
     images = keras.Input((side, side, 1))
-    told, seen = labeller(side, classes, dtype)(images), critic(side, classes, dtype)(images)
+    told = labeller(side, classes, dtype)(images)
+    seen = critic(side, classes, dtype, minibatch_discrimination=minibatch_discrimination)(images)
     realness = mean_realness(seen["by_class"], classes)
     outputs = {"realness": realness, "classes": told["classes"], "features": told["features"]}
     return keras.Model(images, outputs, name="semi_acgan_discriminator")

@@ -1,8 +1,8 @@
 """Distances between two histograms over the same bins.
 
 All take counts or shares (bins,), 0 or more and not all 0, which are scaled to sum to 1. Each is 0 for equal
-shares and smaller is nearer; of counts, all but the earth mover's distance rise as the images get fewer. How they
-bound each other: Gibbs and Su 2002, arXiv math/0209021.
+shares and smaller is nearer; of counts, all rise as the images get fewer. How they bound each other: Gibbs and Su
+2002, arXiv math/0209021.
 """
 
 import numpy as np

@@ -1,8 +1,6 @@
 """The measuring classifier: an instrument, which may know every training label.
 
 So nothing that trains, selects or filters may read it, or the labelled budget would be a fiction.
-Trained on synthetic images instead, and tested on real ones, it gives GAN-train accuracy (Shmelkov et al. 2018,
-arXiv 1807.09499), which Ravuri and Vinyals 2019, arXiv 1905.10887, call the classification accuracy score.
 """
 
 from dataclasses import dataclass

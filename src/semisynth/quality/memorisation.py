@@ -18,7 +18,8 @@ def distance_ratio(
 
     About 1 = no nearer to what was seen in training; 0 = copies. Features are (n, d). `training` and
     `held_out` must have the same size (ValueError), as the nearest of more images is nearer. A sample of
-    the training images shows few copies: `memorised_share` looks among all of them.
+    the training images shows few copies: `memorised_share` looks among all of them. To compare with held-out
+    images follows Meehan et al. 2020, arXiv 2004.05675.
     """
     _check_equal(training, held_out)
     reference = float(np.median(nearest_distances(synthetic, held_out)))
@@ -49,7 +50,8 @@ def memorised_share(
 
     Were training images (m, d) and held-out images (k, d) alike to the generator, the nearest real image
     would be a training image in m / (m + k) of the cases. The excess over that, divided by the largest
-    excess there can be, estimates the share of copies. An equal distance counts half. Chance takes it to
+    excess there can be, estimates the share of copies, after Meehan et al. 2020, arXiv 2004.05675, whose test
+    asks whether there are any. Smaller is better. An equal distance counts half. Chance takes it to
     either side by about (m / k / n)^½ for n different images, so a small held-out set or a collapsed
     synthetic one leaves it rough; and a network that was itself trained on the training images has them
     nearer in its features: fresh MNIST digits reach 0.08 so.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import UsageError
 from semisynth.synthesizers.sampler import Sampler
 
 MOST_LISTED = 20  # names in a message
@@ -17,20 +17,25 @@ def names_of(synthesizer: Sampler) -> tuple[str, ...]:
 def chosen_classes(synthesizer: Sampler, asked: Sequence[str]) -> list[int]:
     """The indices of the classes `asked` for, by name, else by index, in that order; all where none is.
 
-    A recipe without classes counts as one of class 0. SemisynthError for a class that does not exist, or is asked
-    for twice, and for any where the recipe has none.
+    A recipe without classes counts as one of class 0. UsageError for a class that does not exist, or is asked for
+    twice, and for any where the recipe has none.
     """
     if not synthesizer.has_classes:
         if asked:
-            raise SemisynthError(
-                f"`--class {asked[0]}`: recipe `{synthesizer.recipe.name}` has no classes; leave the option out"
+            raise UsageError(
+                f"`--class {asked[0]}`: recipe `{synthesizer.recipe.name}` has no classes, and no labeller lies "
+                "beside it; leave the option out"
             )
         return [0]
-    names = names_of(synthesizer)
+    return classes_named(names_of(synthesizer), asked)
+
+
+def classes_named(names: Sequence[str], asked: Sequence[str]) -> list[int]:
+    """The indices in `names` of the classes `asked` for; see `chosen_classes`."""
     chosen = [_index(name, names) for name in asked] or list(range(len(names)))
     twice = next((label for label in chosen if chosen.count(label) > 1), None)
     if twice is not None:
-        raise SemisynthError(f"`--class {names[twice]}`: asked for twice, once expected")
+        raise UsageError(f"`--class {names[twice]}`: asked for twice, once expected")
     return chosen
 
 
@@ -42,4 +47,4 @@ def _index(asked: str, names: Sequence[str]) -> int:
     near = get_close_matches(asked, names, 3)
     known = ", ".join(names[:MOST_LISTED]) + (", …" if len(names) > MOST_LISTED else "")
     hint = f"did you mean {' or '.join(f'`{name}`' for name in near)}?" if near else f"known classes: {known}"
-    raise SemisynthError(f"`--class {asked}` names no class; {hint}")
+    raise UsageError(f"`--class {asked}` names no class; {hint}")

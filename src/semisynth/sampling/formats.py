@@ -23,16 +23,17 @@ LONGEST_NAME = 200  # characters of a folder's
 def write_npz(out: Path, samples: Samples) -> None:
     """Write an image set (see `data.imageset`) without ever holding all of its images.
 
-    Labels are -1 where the recipe has no classes. SemisynthError where the loader would find the file too large.
+    Labels are -1 where nothing tells classes. SemisynthError where the loader would find the file too large.
     """
     trained, count = samples.synthesizer, len(samples)
     size = count * (trained.side**2 + BYTES_BESIDE)
     if size > LARGEST_ARCHIVE - 2**20:  # names and headers take their part
         raise SemisynthError(
-            f"{out}: {count} images are {size} bytes, an .npz takes {LARGEST_ARCHIVE}; lower `--count`"
+            f"{out}: {count} images are {size} bytes, an .npz takes {LARGEST_ARCHIVE}; "
+            "lower `--count`, or name a folder"
         )
     labels = (
-        places.labels if trained.has_classes else np.full_like(places.labels, UNLABELLED)
+        places.labels if samples.has_classes else np.full_like(places.labels, UNLABELLED)
         for places in samples.places()
     )
     provenance = (np.full(len(places.labels), SYNTHETIC, np.uint8) for places in samples.places())
@@ -80,7 +81,7 @@ def write_png(out: Path, samples: Samples) -> None:
         padded.reshape(-1, trained.side, trained.side),
         columns,
         title=f"{trained.recipe.name}, seed {options.seed}{told(options)}",
-        row_labels=_row_labels(samples, rows_per_class) if trained.has_classes else None,
+        row_labels=_row_labels(samples, rows_per_class) if samples.has_classes else None,
         width=GRID_WIDTH,
     )
 
@@ -112,9 +113,7 @@ def write_folder(out: Path, samples: Samples) -> None:
     SemisynthError where the classes' names can't name folders that differ.
     """
     names = names_of(samples.synthesizer)
-    folders = (
-        _folder_names([names[label] for label in samples.labels]) if samples.synthesizer.has_classes else [""]
-    )
+    folders = _folder_names([names[label] for label in samples.labels]) if samples.has_classes else [""]
     folder_of = dict(zip(samples.labels, folders, strict=True))
     digits = max(6, len(str(samples.options.count - 1)))
     with replacing_folder(out) as temporary:

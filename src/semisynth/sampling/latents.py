@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.synthesizers.sampler import Described
 
 Latents = NDArray[np.float32]
@@ -20,7 +20,7 @@ def check_truncation(truncation: float | None, recipe: Described) -> None:
             "leave the option out"
         )
     if truncation is not None and not truncation > 0:  # true for NaN as well
-        raise SemisynthError(f"`--truncation` must be larger than 0, received {truncation:g}")
+        raise UsageError(f"`--truncation` must be larger than 0, received {truncation:g}")
 
 
 def draw_latents(
@@ -35,8 +35,8 @@ def draw_latents(
 
     They are distributed as the recipe has them, normal or uniform in [-1, 1]. Each depends on seed, class and
     number alone: more images, or other classes beside, leave it as it is.
-    Components outside of ±`truncation` are drawn again until they lie inside (Brock 2019, arXiv 1809.11096), but
-    for the one that chooses a member of an ensemble.
+    With `truncation`, all components lie within ±`truncation`, but for the one that chooses a member of an
+    ensemble: normal ones outside are drawn again (Brock 2019, arXiv 1809.11096), uniform ones all scaled down.
     """
     keys = [[seed, *key] for key in zip(labels.tolist(), numbers.tolist(), strict=True)]
     drawn = _uniform if recipe.latent == "uniform" else _normal

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 
 OutputFormat: TypeAlias = Literal["npz", "png", "folder"]
 PictureName: TypeAlias = Literal["classes", "interpolation", "manifold", "style"]
@@ -20,7 +20,7 @@ def format_of(out: Path, asked: OutputFormat | None = None) -> OutputFormat:
     if asked is None:
         asked = next((known for known in FORMATS if suffix == SUFFIXES[known]), None)
         if asked is None:
-            raise SemisynthError(
+            raise UsageError(
                 f"{out}: expected a name that ends in .npz or .png, or `--format folder`, received `{suffix}`"
             )
     elif asked != "folder" and suffix != SUFFIXES[asked]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from semisynth.data.imageset import ImageSet, load_images
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.reporting.figures import save_grid
 from semisynth.sampling.classes import chosen_classes
 from semisynth.sampling.formats import check_rows
@@ -55,7 +55,7 @@ def write_picture(model: Path, out: Path, options: PictureOptions) -> str:
     """
     columns = options.columns or COLUMNS[options.picture]
     if not FEWEST_COLUMNS <= columns <= MOST_COLUMNS:
-        raise SemisynthError(f"`--columns` must lie in {FEWEST_COLUMNS} to {MOST_COLUMNS}, received {columns}")
+        raise UsageError(f"`--columns` must lie in {FEWEST_COLUMNS} to {MOST_COLUMNS}, received {columns}")
     check_vacant(out, format_of(out, "png"), force=options.force)
     seed_everything(options.seed)  # for the operations; the latents have their own seeds
     synthesizer = load_sampler(model)
@@ -91,7 +91,7 @@ def _sheet(drawing: Drawing, columns: int, options: PictureOptions) -> tuple[She
 
 def _style(drawing: Drawing, columns: int, options: PictureOptions) -> tuple[Sheet, str]:
     if options.images is None:
-        raise SemisynthError("picture `style` needs `--images`, an .npz with the images whose style is meant")
+        raise UsageError("picture `style` needs `--images`, an .npz with the images whose style is meant")
     chosen = _chosen_images(options.images, options.rows)
     latents = found_latents(drawing.synthesizer, chosen, seed=options.seed)
     distance = distance_of(drawing.synthesizer, latents, chosen)

@@ -44,6 +44,11 @@ class Samples:
         self.synthesizer, self.options = synthesizer, options
         self.labels = chosen_classes(synthesizer, options.classes)
 
+    @property
+    def has_classes(self) -> bool:
+        """Whether the images come with a class each."""
+        return self.synthesizer.has_classes
+
     def __len__(self) -> int:
         return len(self.labels) * self.options.count
 
@@ -62,12 +67,12 @@ class Samples:
         total = -(-self._block_count() // PIECE)
         for blocks in track(self._pieces(), "pieces", total) if total > 1 else self._pieces():
             places = _places(blocks)
-            images = self.synthesizer.decode(self._latents(places), places.labels, batch_size=BLOCK)
-            yield images[places.numbers < self.options.count]
+            yield self._drawn(places)[places.numbers < self.options.count]
 
-    def _latents(self, places: Places) -> NDArray[np.float32]:
+    def _drawn(self, places: Places) -> NDArray[np.uint8]:
         recipe, seed, truncation = self.synthesizer.recipe, self.options.seed, self.options.truncation
-        return draw_latents(recipe, places.labels, places.numbers, seed=seed, truncation=truncation)
+        latents = draw_latents(recipe, places.labels, places.numbers, seed=seed, truncation=truncation)
+        return self.synthesizer.decode(latents, places.labels, batch_size=BLOCK)
 
     def _block_count(self) -> int:
         return len(self.labels) * -(-self.options.count // BLOCK)

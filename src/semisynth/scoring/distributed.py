@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.scoring.durable import full_disk_named
 from semisynth.scoring.options import Task
 from semisynth.scoring.parts import is_finished
@@ -46,6 +46,10 @@ class RayEngine:
             if own:
                 ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
             self._score(task, pieces, on_rows)
+        except ValueError as error:
+            if ray.is_initialized():
+                raise
+            raise UsageError(f"`--ray-address {self._address}`: {str(error).strip()}") from error
         except (ConnectionError, ray.exceptions.RayError) as error:
             last = (str(error).strip() or type(error).__name__).splitlines()[-1]  # of a traceback
             raise SemisynthError(f"Ray ({self._address or 'on this machine'}): {last}") from error

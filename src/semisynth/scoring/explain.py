@@ -21,12 +21,13 @@ from semisynth.scoring.pieces import Columns, Piece
 COLUMNS = ["rank", "id", "score", "p_value", "nearest_id", "likeliest_class", "picture"]
 MAGNIFIED = 8  # screen pixels a pixel
 SHEET, TABLE = "worst.png", "explain.csv"
+MOST_SHEET_ROWS = 100  # a picture of 1,000 took more memory than all the scoring
 
 
 def write_explanations(
     folder: Path, model: DetectorModel, pieces: Sequence[Piece], worst: list[dict[str, Any]], columns: Columns
 ) -> None:
-    """Write `explain.csv`, a residual picture of each of the `worst` rows, and a contact sheet of all.
+    """Write `explain.csv`, a residual picture of each of the `worst` rows, and a contact sheet of the first 100.
 
     A residual is the image minus what the principal components of normal images make of it.
     """
@@ -44,10 +45,10 @@ def write_explanations(
         sheet = np.stack([images, twins, restored, np.abs(residual).astype(np.uint8)], axis=1)
         save_grid(
             inside / SHEET,
-            sheet.reshape(-1, model.side, model.side),
+            sheet[:MOST_SHEET_ROWS].reshape(-1, model.side, model.side),
             4,
             title="image, nearest training image, restored, residual",
-            row_labels=[str(row["id"]) for row in rows],
+            row_labels=[str(row["id"]) for row in rows[:MOST_SHEET_ROWS]],
         )
 
 

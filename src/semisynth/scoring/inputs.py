@@ -215,10 +215,10 @@ def _picture_files(folder: Path) -> list[str]:
         folders[:] = [name for real, name in shown.items() if real not in entered]
         entered.update(shown)
         found += [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
-    tables = [name for name in found[:1] if Path(name).suffix.lower() in SUFFIXES]
-    if tables:
+    table = next((name for name in found if Path(name).suffix.lower() in SUFFIXES), None)
+    if table and not any(Path(name).suffix.lower() in PICTURES for name in found):
         raise SemisynthError(
-            f"{folder}: a folder of images expected, found {tables[0]}; name such files, or a pattern"
+            f"{folder}: a folder of images expected, found {table}; name such files, or a pattern"
         )
     return found
 

@@ -101,6 +101,7 @@ class DetectorModel:
             "class_names": list(self.class_names),
             "precision": self.precision,
             "preprocessing": PREPROCESSING,
+            "detectors": self.suite.parameters(),
         }
         save_bundle(folder, KIND, settings, write)
 
@@ -127,7 +128,7 @@ def load_detector(folder: Path) -> DetectorModel:
     sizes = {name: output.shape[-1] or 1 for name, output in network.output.items()}  # `realness` is (None,)
     sizes |= {"side": side, "pixels": side**2, "halved": (side // 2) ** 2}
     with _file_named(bundle.file("detectors.npz")) as path:
-        suite = from_arrays(read_archive(path))
+        suite = from_arrays(read_archive(path), setting(bundle, "detectors", dict))
         suite.check(sizes)
         for name in EXPLAINING:
             if name not in suite.detectors:

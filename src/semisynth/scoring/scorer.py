@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from semisynth.anomaly.conformal import least_alpha
 from semisynth.anomaly.judged import Judged
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.scoring.decoding import decode
 from semisynth.scoring.inputs import Reader
 from semisynth.scoring.model import BATCH_SIZE, DetectorModel, digest_of, load_detector
@@ -29,7 +29,7 @@ class Scorer:
         self._realness = model.suite.reads_realness([options.detector, *self._names])
         least = least_alpha(len(model.suite.calibration[options.detector]))
         if not options.alpha >= least:  # true for NaN as well
-            raise SemisynthError(
+            raise UsageError(
                 f"alpha {options.alpha:g} is too small for {len(model.suite.calibration[options.detector])} "
                 f"calibration images, expected {math.ceil(least * 1e6) / 1e6:g} or more"
             )

@@ -1,10 +1,10 @@
 """Measures synthetic images against real ones."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import UNLABELLED, ImageSet, load_images
 from semisynth.errors import SemisynthError
 from semisynth.files import write_csv, write_json
@@ -14,6 +14,7 @@ from semisynth.quality.labels import label_agreement
 from semisynth.quality.report import Measured, distance_metrics, histogram_metrics, label_metrics
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.budget import update_steps
+from semisynth.training.precision import resolve_precision
 from semisynth.training.resume import forget, resume_folder
 
 
@@ -26,22 +27,33 @@ def evaluate_synthetic(
 ) -> None:
     """Measure synthetic images: distances, labels and diversity, GAN-train and GAN-test accuracy, memorisation.
 
-    The measuring classifier knows every training label, so nothing but reports may read what it says.
+    The measuring classifier knows every training label, so nothing but reports may read what it says. GAN-train is
+    the test accuracy of the pipeline's `cnn`, with the baseline's settings, after synthetic images alone.
     """
-    section = load_params(params).evaluate_synthetic
+    sections = load_params(params)
+    section, settings = sections.evaluate_synthetic, {"cnn": sections.train_baseline.cnn.model_dump()}
     made, real, held_out = load_images(synthetic), load_images(train), load_images(test)
     for data in (made, real, held_out):
         _check(data, real)
-    resume = resume_folder("evaluate_synthetic", section.model_dump(), [synthetic, train, test])
-    fit = partial(
-        fit_instrument,
+    wanted = section.model_dump() | settings | {"on": resolve_precision(settings["cnn"]["precision"])}
+    resume = resume_folder("evaluate_synthetic", wanted, [synthetic, train, test])
+
+    def accuracy_after(data: ImageSet, name: str) -> float:
+        """Test accuracy of the pipeline's network, trained on `data` alone."""
+        size = {"side": real.side, "classes": real.classes, "pool": len(real), "labelled": len(data)}
+        network = build_classifier("cnn", settings=settings, seed=section.seed, **size)
+        network.fit(data.images, data.labels, resume=resume / name)
+        return label_agreement(held_out.labels, network.predict_proba(held_out.images).argmax(axis=1))
+
+    instrument = fit_instrument(
+        real.images,
+        real.labels,
         classes=real.classes,
         steps=update_steps(section.max_steps, section.max_passes, len(real), section.batch_size),
         batch_size=section.batch_size,
         seed=section.seed,
+        resume=resume / "instrument",
     )
-
-    instrument = fit(real.images, real.labels, title="measuring classifier", resume=resume / "instrument")
     kinds = (made, real, held_out)
     of_made, of_real, of_test = (Measured(instrument.features(data.images), data.labels) for data in kinds)
     predicted = instrument.predict(made.images)
@@ -51,12 +63,10 @@ def evaluate_synthetic(
 
     as_many = real.take(np.random.default_rng([section.seed, 0]).permutation(len(real))[: len(made)])
     histograms = histogram_metrics(predicted, made, as_many, held_out)
-    on_made = fit(made.images, made.labels, title="GAN-train", resume=resume / "gan_train")
-    on_real = fit(as_many.images, as_many.labels, title="as many real images", resume=resume / "real")
     accuracy = {
         "instrument_accuracy": label_agreement(held_out.labels, instrument.predict(held_out.images)),
-        "gan_train_accuracy": label_agreement(held_out.labels, on_made.predict(held_out.images)),
-        "gan_train_accuracy_of_real": label_agreement(held_out.labels, on_real.predict(held_out.images)),
+        "gan_train_accuracy": accuracy_after(made, "gan_train"),
+        "gan_train_accuracy_of_real": accuracy_after(as_many, "real"),
     }
     write_json(
         results / "metrics.json", {"dataset": real.dataset, **distances, **labels, **histograms, **accuracy}

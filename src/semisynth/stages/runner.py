@@ -16,14 +16,14 @@ from typing import Annotated
 import psutil
 import typer
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 
 InputPath = Annotated[Path, typer.Option(help="read")]
 OutputPath = Annotated[Path, typer.Option(help="written")]
 ParamsPath = Annotated[Path, typer.Option(help="parameters")]
 
 TIMINGS = Path(".semisynth") / "timings.csv"
-INTERRUPTED = 130
+USAGE, INTERRUPTED = 2, 130
 
 
 def run_stage(stage: Callable[..., None]) -> None:
@@ -42,12 +42,15 @@ def run_stage(stage: Callable[..., None]) -> None:
 def with_clear_errors(work: Callable[[], None]) -> None:
     """Call `work`; an error that a user can mend becomes one line on the error stream and exit status 1.
 
+    Wrong usage of a command ends with 2.
     A request to end (SIGTERM) is taken as Ctrl-C, so that temporary files go.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of each pass that is compiled anew
     try:
         work()
+    except UsageError as error:
+        fail(str(error), USAGE)
     except SemisynthError as error:
         fail(str(error))
     except OSError as error:
@@ -61,10 +64,10 @@ def with_clear_errors(work: Callable[[], None]) -> None:
         raise typer.Exit(INTERRUPTED) from None
 
 
-def fail(message: str) -> None:
-    """Print `error: message` and exit with status 1."""
+def fail(message: str, status: int = 1) -> None:
+    """Print `error: message` and exit with `status`."""
     print(f"error: {message}", file=sys.stderr)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 def _record(stage: str) -> None:

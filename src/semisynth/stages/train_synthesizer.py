@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -45,10 +45,10 @@ def train_synthesizer(
     recipe = described(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
+    has_labeller = recipe.learns_labels or not recipe.conditional
     check_fits(recipe, known, batch_size)
     if recipe.learns_classes:
         check_every_class(recipe.name, known)
-    has_labeller = recipe.learns_labels or not recipe.conditional
     if has_labeller:
         check_labels(recipe.name, known)
     steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
@@ -56,29 +56,21 @@ def train_synthesizer(
     steps = -(-steps // epochs) * epochs  # epochs of equal length
     precision = resolve_precision(section.precision)
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
-    grids = resume / "samples"
-
-    def show_epoch(number: int, trained: Sampler) -> None:
-        labels = np.repeat(np.arange(known.classes), GRID_COLUMNS)
-        names = known.class_names if trained.has_classes else None
-        title = f"{known.dataset}, {recipe.name}, epoch {number}"
-        path = grids / f"epoch_{number:02d}.png"
-        save_grid(path, trained.sample(labels, seed=section.seed), GRID_COLUMNS, title=title, row_labels=names)
-        samples = trained.sample(watch.asked, seed=section.seed)
-        classes = trained.classes_shown(samples, watch.asked)
-        if warning := watch.look(number, samples, classes, told=trained.tells_classes):
-            print(f"warning: epoch {number} of {recipe.name}: {warning}", file=sys.stderr)
 
     labeller: keras.Model | None = None
     of_labeller: History = []
     if has_labeller:
-        labeller, of_labeller = _labeller(section, known, others, precision, resume / "labeller")
+        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller")
     inner = labeller if recipe.learns_labels else None
-    if inner is not None:
-        taught = _confident(inner, known, others, section.labeller.confidence)
-    else:
-        taught = _with_copies(known, section.labelled_copies, section.seed)
-    watch = CollapseWatch(taught, resume / "diversity", section.seed, each=epochs)
+    taught = _taught(inner, known, others, section)
+    progress = _Progress(
+        dataset=known.dataset,
+        recipe=recipe.name,
+        class_names=known.class_names,
+        watch=CollapseWatch(taught, resume / "diversity", section.seed, each=epochs),
+        grids=resume / "samples",
+        seed=section.seed,
+    )
     trained, history = train_any(
         recipe,
         np.concatenate([known.images, others.images]),
@@ -92,7 +84,7 @@ def train_synthesizer(
         ema_momentum=section.ema_momentum,
         precision=precision,
         resume=resume / ("adversary" if isinstance(recipe, Recipe) else recipe.name),
-        on_epoch=show_epoch,
+        on_epoch=progress.show,
         of_lstm=section.lstm.model_dump(),
         of_vae=section.vae.model_dump(),
     )
@@ -102,16 +94,40 @@ def train_synthesizer(
             save_companion(folder, labeller, side=known.side, classes=known.classes)
     facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
     facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
-    facts |= watch.summary()
+    facts |= progress.watch.summary()
     if likelihood := likelihood_of(trained, known):
         facts["of_labelled_images"] = likelihood
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
-        shutil.copytree(grids, folder, dirs_exist_ok=True)
+        shutil.copytree(progress.grids, folder, dirs_exist_ok=True)
     forget(resume)
 
 
-def _labeller(
+@dataclass(frozen=True)
+class _Progress:
+    """Draws a grid of samples after every epoch, and warns where their variety collapses."""
+
+    dataset: str
+    recipe: str
+    class_names: tuple[str, ...]
+    watch: CollapseWatch
+    grids: Path
+    seed: int
+
+    def show(self, number: int, trained: Sampler) -> None:
+        """Draw and watch the samples of epoch `number`."""
+        title = f"{self.dataset}, {self.recipe}, epoch {number}"
+        labels = np.repeat(np.arange(len(self.class_names)), GRID_COLUMNS)
+        names = self.class_names if trained.has_classes else None
+        path = self.grids / f"epoch_{number:02d}.png"
+        save_grid(path, trained.sample(labels, seed=self.seed), GRID_COLUMNS, title=title, row_labels=names)
+        samples = trained.sample(self.watch.asked, seed=self.seed)
+        classes = trained.classes_shown(samples, self.watch.asked)
+        if warning := self.watch.look(number, samples, classes, told=trained.tells_classes):
+            print(f"warning: epoch {number} of {self.recipe}: {warning}", file=sys.stderr)
+
+
+def fitted_labeller(
     section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
 ) -> tuple[keras.Model, History]:
     """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds."""
@@ -128,6 +144,15 @@ def _labeller(
         precision=precision,
         resume=resume,
     )
+
+
+def _taught(
+    labeller: keras.Model | None, known: ImageSet, others: ImageSet, section: TrainSynthesizer
+) -> ImageSet:
+    """What a recipe learns classes from: by a labeller's confident labels, else from the labelled images alone."""
+    if labeller is None:
+        return _with_copies(known, section.labelled_copies, section.seed)
+    return _confident(labeller, known, others, section.labeller.confidence)
 
 
 def _confident(labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float) -> ImageSet:

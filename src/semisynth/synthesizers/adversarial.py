@@ -98,9 +98,12 @@ class AdversarialModel(keras.Model):  # type: ignore[misc]
             fake = self.generator(inputs, training=True)
             with tape.stop_recording():
                 logs = self._update_discriminator(batch, fake, asked, keys)
+            kept = [tf.identity(weight) for weight in self.discriminator.non_trainable_weights]
             loss = self._generator_loss(batch, fake, asked, keys)
         variables = self.generator.trainable_variables
         self.generator_optimizer.apply(tape.gradient(loss, variables), variables)
+        for weight, value in zip(self.discriminator.non_trainable_weights, kept, strict=True):
+            weight.assign(value)  # averages over batches, which only the discriminator's own update renews
         for name, value in {**logs, "generator_loss": loss}.items():
             self.trackers[name].update_state(value)
         return {name: tracker.result() for name, tracker in self.trackers.items()}

@@ -23,6 +23,11 @@ def save_companion(synthesizer: Path, network: keras.Model, *, side: int, classe
     save_bundle(synthesizer / FOLDER, KIND, settings, write)
 
 
+def has_companion(synthesizer: Path) -> bool:
+    """Whether a labeller lies in the folder of a synthesizer."""
+    return (synthesizer / FOLDER).is_dir()
+
+
 def load_companion(synthesizer: Path) -> keras.Model:
     """The labeller in the folder of a synthesizer; SemisynthError where it is missing or damaged."""
     bundle = load_bundle(synthesizer / FOLDER, KIND)

@@ -80,9 +80,7 @@ def _check_type(key: str, value: Any) -> None:
     else:
         fits, expected = _is_number(value), "a number"
     if not fits:
-        raise SemisynthError(
-            f"params.yaml: `train_synthesizer.recipe.{key}`: expected {expected}, received {value!r}"
-        )
+        raise SemisynthError(f"`train_synthesizer.recipe.{key}`: expected {expected}, received {value!r}")
 
 
 def _is_number(value: Any) -> bool:
@@ -93,4 +91,4 @@ def _check(what: str, name: str, known: Iterable[str]) -> None:
     if name not in known:
         near = get_close_matches(str(name), known, 1)
         hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
-        raise SemisynthError(f"params.yaml: `train_synthesizer.recipe` names no {what}: `{name}`; {hint}")
+        raise SemisynthError(f"`train_synthesizer.recipe` names no {what}: `{name}`; {hint}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import ImageSet
-from semisynth.errors import SemisynthError
+from semisynth.errors import UsageError
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import KIND, load_synthesizer
 from semisynth.synthesizers.recipes import Recipe
@@ -67,7 +67,7 @@ def at_temperature(trained: Sampler, temperature: float | None) -> Sampler:
     if temperature is None:
         return trained
     if not isinstance(trained, SequenceSampler):
-        raise SemisynthError(
+        raise UsageError(
             f"`--temperature`: recipe `{trained.recipe.name}` has none, `lstm` alone does; leave the option out"
         )
     return replace(trained, temperature=temperature)

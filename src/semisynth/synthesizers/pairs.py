@@ -51,7 +51,7 @@ class Pair:
     def with_options(self, **options: Any) -> "Pair":
         """The same with other options; SemisynthError where the discriminator takes none of that name."""
         for name in options.keys() - self.options.keys():
-            takes = ", ".join(self.options) or "no option"
+            takes = ", ".join(self.options)
             raise SemisynthError(f"`train_synthesizer.recipe.{name}`: this base's discriminator takes {takes}")
         return replace(self, options={**self.options, **options})
 
@@ -91,12 +91,17 @@ SEMI_ACGAN = Pair(
     semi_acgan.LATENT_SIZE,
     PROJECTION,
     critic=semi_acgan.CRITIC,
+    options={"minibatch_discrimination": False},
 )
 DCGAN = _plain(dcgan, latent="normal", minibatch_discrimination=False)
 VANILLA = _plain(vanilla_gan, latent="uniform", minibatch_discrimination=False)
 DENSE = _plain(dense_gan, latent="normal", minibatch_discrimination=False)
 CONDITIONAL_DENSE = Pair(
-    dense_gan.conditional_generator, dense_gan.conditional_discriminator, dense_gan.LATENT_SIZE, CONCATENATED
+    dense_gan.conditional_generator,
+    dense_gan.conditional_discriminator,
+    dense_gan.LATENT_SIZE,
+    CONCATENATED,
+    options={"minibatch_discrimination": False},
 )
 TANH_CONVOLUTIONS = _plain(tanh_conv_gan, latent="uniform", minibatch_discrimination=False)
 SMALL = _plain(dcgan_small, latent="uniform", normalisation="batch", minibatch_discrimination=False)
@@ -104,5 +109,5 @@ SMALL_CLASSIFIER = replace(
     SMALL,
     discriminator=dcgan_small.classifier,
     conditioning=ONE_MORE_CLASS,
-    options={"normalisation": "layer"},
+    options={"normalisation": "layer", "minibatch_discrimination": False},
 )

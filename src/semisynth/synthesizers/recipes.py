@@ -277,4 +277,4 @@ def recipe_by_name(name: str) -> Recipe:
         return RECIPES[name]
     near = get_close_matches(name, RECIPES, 1)
     hint = f"did you mean `{near[0]}`?" if near else f"known recipes: {', '.join(RECIPES)}"
-    raise SemisynthError(f"params.yaml: `train_synthesizer.recipe` names no recipe: `{name}`; {hint}")
+    raise SemisynthError(f"`train_synthesizer.recipe` names no recipe: `{name}`; {hint}")
