@@ -73,7 +73,7 @@ ALSO = ["kernel_distance_sd", "instrument_accuracy", "memorised_share", "mode_en
 MEASURED = [*METRICS, *MORE, *REAL.values(), *ALSO]
 COLUMNS = [*RUN, "steps", "seconds", "labels_from", *MEASURED, "commit"]
 SHOWN_PER_CLASS, PER_CLASS, MEASURING_STEPS = 2, 1000, 1000
-SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 12.0  # updates, and seconds, of trials that tell a pace
+SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 8.0  # updates, and seconds, of trials that tell a pace
 STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
 NOTE = f"""\
 Updates were fixed beforehand, by the pace of a trial; seconds are what the stage `train_synthesizer` then took,

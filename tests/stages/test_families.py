@@ -18,6 +18,7 @@ from semisynth.scoring.model import load_detector
 from semisynth.stages import augment, fit_detector, synthesize, train_synthesizer
 from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.families import load_sampler
+from semisynth.synthesizers.patches import unigram_entropy
 from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 
@@ -124,6 +125,8 @@ def test_parameters_reach_the_model_and_likelihoods_the_report(folder):
         assert (sampler.temperature, sampler.codebook.patch, len(sampler.codebook.centres)) == (0.5, 4, 8)
         assert written.keys() == {"bits_per_token", "unigram_entropy"}
         assert 0 < written["bits_per_token"] < 3.2
+        known = load_images(folder / "labelled.npz").images
+        assert written["unigram_entropy"] == pytest.approx(unigram_entropy(sampler.codebook.tokens(known)))
     else:
         assert sampler.recipe.latent_size == 3
         assert written["evidence_bound"] < 0

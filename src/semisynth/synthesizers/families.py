@@ -13,6 +13,7 @@ from semisynth.data.imageset import ImageSet
 from semisynth.errors import UsageError
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import KIND, load_synthesizer
+from semisynth.synthesizers.patches import unigram_entropy
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler
 from semisynth.synthesizers.sequence_sampler import SequenceSampler, load_sequences
@@ -53,12 +54,15 @@ def train_any(
 
 
 def likelihood_of(trained: Sampler, known: ImageSet) -> dict[str, float]:
-    """How likely the model finds labelled images, where it can tell: nats an image at least, or bits a patch."""
+    """How likely the model finds labelled images, where it can tell: nats an image at least, or bits a patch.
+
+    Beside the bits stands the entropy of the frequencies of the same patches, which knows no order.
+    """
     if isinstance(trained, VariationalSampler):
         return {"evidence_bound": float(trained.evidence_bound(known.images, known.labels).mean())}
     if isinstance(trained, SequenceSampler):
         bits = trained.bits_per_token(known.images, known.labels)
-        return {"bits_per_token": bits, "unigram_entropy": trained.unigram_entropy}
+        return {"bits_per_token": bits, "unigram_entropy": unigram_entropy(trained.codebook.tokens(known.images))}
     return {}
 
 
