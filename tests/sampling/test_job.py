@@ -181,7 +181,7 @@ def test_a_labeller_tells_the_classes_of_a_recipe_without_any(labelled_bundle, t
 
 def test_a_class_that_is_never_drawn_ends_in_an_error(labelled_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr("semisynth.sampling.told.MOST_DRAWN", 3)
-    with pytest.raises(SemisynthError, match="`--class shirt`: the labeller saw it in 0 of 15 images, expected 5"):
+    with pytest.raises(SemisynthError, match="`--class shirt`: the labeller saw it in 0 of 20 images, expected 5"):
         write_samples(labelled_bundle, tmp_path / "a.npz", SampleOptions(("shirt",), count=5))
     assert not (tmp_path / "a.npz").exists()
 

@@ -52,15 +52,16 @@ class ToldSamples(Samples):
             yield np.arange(start, min(start + size, self.options.count))
 
     def _of(self, label: int) -> Iterator[NDArray[np.uint8]]:
-        """Images in which the labeller sees the class, block after block; SemisynthError where patience ends."""
-        found, most = 0, MOST_DRAWN * max(self.options.count, samples.BLOCK)
-        for first in range(0, most, samples.BLOCK):
-            numbers = np.arange(first, first + samples.BLOCK)
+        """Images in which the labeller sees the class, some blocks at a time; SemisynthError after very many."""
+        found, first, blocks, most = 0, 0, 1, MOST_DRAWN * max(self.options.count, samples.BLOCK)
+        while first < most:
+            numbers = np.arange(first, first + samples.BLOCK * blocks)
             drawn = self._drawn(Places(np.zeros_like(numbers), numbers))
             shown = drawn[told_classes(self._labeller, drawn).argmax(axis=1) == label]
-            found += len(shown)
+            found, first = found + len(shown), first + len(numbers)
             yield shown
+            blocks = min(2 * blocks, samples.PIECE)  # each call of the labeller is compiled anew
         raise SemisynthError(
-            f"`--class {names_of(self.synthesizer)[label]}`: the labeller saw it in {found} of {most} images, "
+            f"`--class {names_of(self.synthesizer)[label]}`: the labeller saw it in {found} of {first} images, "
             f"expected {self.options.count}; lower `--count`, or leave the class out"
         )
