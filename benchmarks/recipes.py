@@ -24,7 +24,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from semisynth.data.imageset import load_images
-from semisynth.files import replacing_file, write_csv, write_text
+from semisynth.files import replacing_file, sha256_of, write_csv, write_text
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_grid
 from semisynth.reporting.tables import markdown_table
@@ -33,7 +33,7 @@ from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 from semisynth.training.precision import resolve_precision
-from semisynth.training.resume import resume_folder
+from semisynth.training.resume import PACKAGE, resume_folder
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes"
@@ -87,7 +87,8 @@ Images have the class that they were asked for (`asked`), or the one that a labe
 Lower is better of the distances, of all histogram columns, and of memorisation, which is .5 where training images
 are no nearer than held-out ones (nearest ratio: 1 then, lower is nearer). Density may exceed 1, mode entropy is at
 most ln 10 = 2.303 on ten classes. `real`: what as many real images reach. The measuring classifier, which gives
-GAN-test and the features, and the pipeline's `cnn`, which gives GAN-train, make {MEASURING_STEPS} updates each.
+GAN-test and the features, and the pipeline's `cnn`, which gives GAN-train, make {MEASURING_STEPS} updates each; where
+no class histogram is given, that gave GAN-train as well, and labels are those of the best `baseline` classifier.
 A recipe without figures drew no image of some class.
 """
 
@@ -117,6 +118,7 @@ class Bench:
         """Seconds of the stage alone with few updates, its outputs apart from the pipeline's."""
         section = {"recipe": recipe, "batch_size": None, "max_steps": steps, "max_passes": 1e6, "epochs": 1}
         self.write_params(section, {"max_steps": labeller_steps, "max_passes": 1e6}, 1.0)
+        self.lay_labeller(recipe)
         with tempfile.TemporaryDirectory(prefix="trial-") as folder:
             out = ("--synthesizer", f"{folder}/synthesizer", "--results", f"{folder}/results")
             given = ("--labelled", "data/split/labelled.npz", "--unlabelled", "data/split/unlabelled.npz")
@@ -133,18 +135,25 @@ class Bench:
     def budget(self, recipe: str, minutes: float) -> tuple[int, int]:
         """Updates of the networks, and of the labeller if any, that fit into `minutes`."""
         own = self.shipped["train_synthesizer"]
-        short = self.trial(recipe, SHORT, SHORT)
-        pace = self.pace(short, lambda steps: self.trial(recipe, steps, SHORT))
+        few = SHORT if described(recipe).learns_labels else own["labeller"]["max_steps"]
+        short = self.trial(recipe, SHORT, few)
+        pace = self.pace(short, lambda steps: self.trial(recipe, steps, few))
         begun = short - SHORT * pace
         if not described(recipe).learns_labels:
-            return max(1, int((60 * minutes - begun) / pace)), own["labeller"]["max_steps"]
+            return max(1, int((60 * minutes - begun) / pace)), few
         of_labeller = self.pace(short, lambda steps: self.trial(recipe, SHORT, steps))
         whole = own["max_steps"] * pace + own["labeller"]["max_steps"] * of_labeller
         share = min(1.0, (60 * minutes - begun + SHORT * of_labeller) / whole)
         return int(share * own["max_steps"]), int(share * own["labeller"]["max_steps"])
 
-    def lay_labeller(self) -> None:
-        """Lay the finished state of a labeller where the stage looks for what it began: all recipes share one."""
+    def lay_labeller(self, recipe: str) -> None:
+        """Lay a finished labeller where the stage looks for what it began: all that draw no classes share it."""
+        if described(recipe).conditional:
+            return
+        if digests(PACKAGE) != digests(self.clone / "src" / "semisynth"):
+            raise SystemExit(
+                f"error: {PACKAGE} expected to be as in {self.clone}, which is HEAD; commit, or stash"
+            )
         section = load_params(self.clone / "params.yaml").train_synthesizer
         given = [self.clone / "data" / "split" / f"{name}.npz" for name in ("labelled", "unlabelled")]
         precision, state = resolve_precision(section.precision), self.clone.parent / "labeller"
@@ -163,8 +172,7 @@ class Bench:
         section = {"recipe": recipe, "batch_size": None, "seed": seed, "max_steps": steps, "max_passes": 1e6}
         labeller = {"max_steps": labeller_steps, "max_passes": 1e6}
         self.write_params(section, labeller, 1.0)
-        if not described(recipe).conditional:
-            self.lay_labeller()
+        self.lay_labeller(recipe)
         measured(("dvc", "repro", "train_synthesizer"), self.clone)
         with (self.clone / ".semisynth" / "timings.csv").open(newline="", encoding="utf-8") as stream:
             seconds = [row["seconds"] for row in csv.DictReader(stream) if row["stage"] == "train_synthesizer"][-1]
@@ -211,6 +219,11 @@ class Bench:
             Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
 
 
+def digests(package: Path) -> dict[str, str]:
+    """SHA-256 of every module of a package, by its path there."""
+    return {str(path.relative_to(package)): sha256_of(path) for path in package.rglob("*.py")}
+
+
 def number(found: Mapping[str, Any], name: str) -> str:
     """One of the metrics `found`; `name` may be that of a group, a dot and one in it. "" where there is none."""
     group, _, inner = name.partition(".")
@@ -233,7 +246,8 @@ def write_page() -> None:
         ordered = group.sort_values("frechet_distance")
         facts = {"recipe": "recipe", "seed": "seed", "widest": "widest"}
         trained = facts | {"labels_from": "labels", "steps": "updates", "seconds": "s"}
-        for named, metrics in ((trained, METRICS), (facts, MORE)):
+        for named, every in ((trained, METRICS), (facts, MORE)):
+            metrics = {name: head for name, head in every.items() if group[name].notna().any()}
             align = "".join("l" if name in ("recipe", "labels_from") else "r" for name in (*named, *metrics))
             columns = (*named.values(), *metrics.values())
             parts.append(markdown_table(columns, list(lines(ordered, list(named), list(metrics))), align))
@@ -268,7 +282,7 @@ def draw_sheet(rows: pd.DataFrame) -> str:
         with Image.open(STRIPS / f"{'_'.join(key(row))}.png") as strip:
             side = strip.height
             strips.append(np.asarray(strip).reshape(side, -1, side).swapaxes(0, 1))
-    dataset, labelled, _, _, minutes = key(rows.iloc[0].to_dict())
+    dataset, labelled, minutes = (rows.iloc[0][name] for name in ("dataset", "labelled", "minutes"))
     path = HERE / f"recipes_{dataset}_{labelled}_{minutes}.png"
     save_grid(
         path,
