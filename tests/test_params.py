@@ -117,6 +117,7 @@ def test_missing_section(tmp_path: Path) -> None:
         ("download", "dataset", "minst", "received 'minst' (str)"),
         ("download", "fallback", "mnist", "received 'mnist' (str)"),
         ("train_synthesizer", "recipe", "wgan_pg", "received 'wgan_pg' (str), did you mean `wgan_gp`?"),
+        ("train_synthesizer", "recipe", "autoencoder", "it is a detector, see `fit_detector.autoencoder`"),
         ("train_synthesizer", "recipe", 3, "received 3 (int)"),
         ("synthesize", "per_class", 0, "greater than 0"),
         ("synthesize", "candidates", 0.5, "greater than or equal to 1"),

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from scipy.stats import kstest
@@ -5,7 +7,7 @@ from scipy.stats import kstest
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.metrics import auroc
 from semisynth.anomaly.suite import DETECTORS, ENSEMBLE, NAMES, fit_suite, from_arrays
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
 
 
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
-    with pytest.raises(SemisynthError, match="no detector `ensembel`; did you mean `ensemble`"):
+    with pytest.raises(UsageError, match="no detector `ensembel`; did you mean `ensemble`"):
         suite.scores(normal(1, 5), ["ensembel"])
 
 
@@ -201,6 +203,20 @@ def test_one_more_weight_and_no_member_are_refused(suite):
 def test_parameters_of_other_names_or_types_are_refused(suite, given):
     with pytest.raises(ValueError, match=r"detector `pca`: parameters like .* expected, received"):
         from_arrays(suite.arrays(), suite.parameters() | {"pca": given})
+
+
+def test_no_neighbour_is_too_few(suite):
+    few = suite.parameters()["features_knn"] | {"neighbours": 0}
+    loaded = from_arrays(suite.arrays(), suite.parameters() | {"features_knn": few})
+    with pytest.raises(
+        ValueError, match="detector `features_knn`: `neighbours` of 1 or more expected, received 0"
+    ):
+        loaded.check(SIZES)
+
+
+def test_parameters_of_numpy_are_kept_as_plain_ones():
+    detector = DETECTORS["features_knn"](references=np.int64(7))
+    assert json.loads(json.dumps(detector.parameters())) == {"neighbours": 5, "random_state": 0, "references": 7}
 
 
 def test_a_loaded_detector_has_the_parameters_of_the_fitted_one(suite):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from semisynth.data.imageset import SYNTHETIC, load_images
 from semisynth.data.own import load_own
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.networks.labeller import labeller
 from semisynth.sampling.job import write_samples
 from semisynth.sampling.latents import draw_latents
@@ -121,7 +121,7 @@ def test_patches_are_drawn_at_the_temperature_asked_for(tmp_path):
     assert len(np.unique(drawn(0.0), axis=0)) == 1
     assert len(np.unique(drawn(None), axis=0)) == 5
     np.testing.assert_array_equal(drawn(1.0), drawn(None))
-    with pytest.raises(SemisynthError, match="expected a temperature of 0 or more, received -1"):
+    with pytest.raises(UsageError, match="expected a temperature of 0 or more, received -1"):
         drawn(-1.0)
 
 
@@ -145,8 +145,9 @@ def left(folder):
     ],
 )
 def test_a_refusal_names_what_is_wrong_and_leaves_nothing(bundle, tmp_path, name, options, message):
-    with pytest.raises(SemisynthError, match=message):
+    with pytest.raises(SemisynthError, match=message) as failure:
         write_samples(bundle(), tmp_path / "deep" / name, SampleOptions(**options))
+    assert type(failure.value) is (SemisynthError if " takes " in message else UsageError)
     assert left(tmp_path) == []
 
 
@@ -187,7 +188,7 @@ def test_a_class_that_is_never_drawn_ends_in_an_error(labelled_bundle, tmp_path,
 
 
 def test_a_class_of_a_recipe_without_classes_or_labeller_is_refused(bundle, tmp_path):
-    with pytest.raises(SemisynthError, match="recipe `dcgan` has no classes, and no labeller lies beside it"):
+    with pytest.raises(SemisynthError, match="recipe `dcgan` has no classes; leave the option out"):
         write_samples(bundle("dcgan"), tmp_path / "a.npz", SampleOptions(classes=("coat",)))
 
 

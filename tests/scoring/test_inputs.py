@@ -176,6 +176,9 @@ def test_a_table_among_images_ends_in_quarantine_with_what_is_no_image(tmp_path,
     folder = save_folder(tmp_path / "f", noise(0, 2), encoded)
     write_parquet(folder / "a.parquet", noise(0, 2))
     assert survey([str(folder)], Columns(), 7).rows == 3
+    for path in folder.glob("*.png"):
+        path.rename(path.with_suffix(""))
+    assert survey([str(folder)], Columns(), 7).rows == 3
 
 
 def test_nothing_is_read_twice(tmp_path, noise, write_parquet):

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import kstest
 
-from semisynth.errors import SemisynthError
+from semisynth.errors import SemisynthError, UsageError
 from semisynth.scoring import scorer
 from semisynth.scoring.folder import locked
 from semisynth.scoring.job import run_job
@@ -118,9 +118,7 @@ def test_another_detector_and_every_detectors_column(run, planted, model, tmp_pa
 def test_alpha_is_chosen_when_scoring(run, planted, tmp_path):
     run(planted, options=replace(OPTIONS, alpha=0.5))
     assert table(tmp_path / "out")["is_anomaly"][:300].mean() == pytest.approx(0.5, abs=0.15)
-    with pytest.raises(
-        SemisynthError, match=r"alpha 0.001 is too small for 300 calibration images, expected 0.00"
-    ):
+    with pytest.raises(UsageError, match=r"alpha 0.001 is too small for 300 calibration images, expected 0.00"):
         run(planted, out="small", options=replace(OPTIONS, alpha=0.001))
 
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
+from semisynth.params import load_params
 from semisynth.stages.evaluate_synthetic import evaluate_synthetic
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -75,6 +77,28 @@ def test_good_images_come_near_the_floor_leave_no_state_behind_and_are_measured_
     assert [row["images"] for row in rows] == ["20", "20", "20"]
     assert not list(Path(".semisynth/resume/evaluate_synthetic").glob("*"))
     assert run(bars(3, 60)) == (metrics, rows)
+
+
+def test_gan_train_is_the_accuracy_of_the_pipelines_network_on_synthetic_images_alone(run, monkeypatch):
+    built, learnt = [], []
+
+    def build(name, **arguments):
+        built.append((name, arguments))
+        classifier = build_classifier(name, **arguments)
+        fit = classifier.fit
+        classifier.fit = lambda images, labels, **more: learnt.append(images) or fit(images, labels, **more)
+        return classifier
+
+    monkeypatch.setattr("semisynth.stages.evaluate_synthetic.build_classifier", build)
+    synthetic, train = bars(3, 60), bars(1, 150)
+    run(synthetic, train)
+    settings = load_params(Path("params.yaml")).train_baseline.cnn.model_dump()
+    size = {"side": 16, "classes": 3, "pool": 150, "labelled": 60}
+    assert built == [("cnn", {"settings": {"cnn": settings}, "seed": 0} | size)] * 2
+    of_made, of_real = learnt
+    np.testing.assert_array_equal(of_made, synthetic.images)
+    assert of_real.shape == of_made.shape
+    assert {image.tobytes() for image in of_real} <= {image.tobytes() for image in train.images}
 
 
 def test_collapsed_images_agree_with_their_labels_but_have_no_diversity(run):

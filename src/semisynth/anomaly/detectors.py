@@ -65,7 +65,8 @@ class Detector(BaseEstimator, ABC):  # type: ignore[misc]
     def parameters(self) -> dict[str, bool | int | float | str]:
         """Those of the constructor that a file can hold as JSON, by name: all but arrays."""
         given = self.get_params(deep=False)
-        return {name: value for name, value in given.items() if isinstance(value, bool | int | float | str)}
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        return {name: value for name, value in plain.items() if isinstance(value, bool | int | float | str)}
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether all that it learns is there: what `sklearn.utils.validation.check_is_fitted` asks."""

@@ -1,5 +1,6 @@
 """Distances to the classes and to the nearest normal images: between a discriminator's features, or pixels."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Self
 
 import numpy as np
@@ -60,6 +61,12 @@ class NearestNeighboursDetector(Detector):
         """Keep at most `references` of the fitted images, drawn by `random_state`."""
         super().__init__(random_state=random_state)
         self.neighbours, self.references = neighbours, references
+
+    def check(self, name: str, sizes: Mapping[str, int]) -> None:
+        """As every detector; it needs a neighbour."""
+        if self.neighbours < 1:
+            raise ValueError(f"detector `{name}`: `neighbours` of 1 or more expected, received {self.neighbours}")
+        super().check(name, sizes)
 
     def fit(self, normal: Judged, y: None = None) -> Self:
         """Keep the features of some of the images; `chosen` int64 (m,) says which."""

@@ -23,8 +23,7 @@ def chosen_classes(synthesizer: Sampler, asked: Sequence[str]) -> list[int]:
     if not synthesizer.has_classes:
         if asked:
             raise UsageError(
-                f"`--class {asked[0]}`: recipe `{synthesizer.recipe.name}` has no classes, and no labeller lies "
-                "beside it; leave the option out"
+                f"`--class {asked[0]}`: recipe `{synthesizer.recipe.name}` has no classes; leave the option out"
             )
         return [0]
     return classes_named(names_of(synthesizer), asked)

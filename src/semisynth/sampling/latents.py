@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
-from semisynth.errors import SemisynthError, UsageError
+from semisynth.errors import UsageError
 from semisynth.synthesizers.sampler import Described
 
 Latents = NDArray[np.float32]
@@ -13,9 +13,9 @@ LEAST_SINE = 1e-6  # of the angle between two latents that an arc can join
 
 
 def check_truncation(truncation: float | None, recipe: Described) -> None:
-    """SemisynthError unless `truncation` is None, or larger than 0 and of a recipe with a latent space."""
+    """UsageError unless `truncation` is None, or larger than 0 and of a recipe with a latent space."""
     if truncation is not None and not recipe.has_latent_space:
-        raise SemisynthError(
+        raise UsageError(
             f"`--truncation`: the numbers that recipe `{recipe.name}` draws by are no latent space; "
             "leave the option out"
         )

@@ -14,7 +14,7 @@ SUFFIXES: dict[OutputFormat, str] = {"npz": ".npz", "png": ".png", "folder": ""}
 def format_of(out: Path, asked: OutputFormat | None = None) -> OutputFormat:
     """The format `asked` for, else the one that the suffix of `out` stands for: .npz, .png, or none for a folder.
 
-    SemisynthError where the suffix is another one.
+    UsageError where the suffix is another one.
     """
     suffix = out.suffix.lower()
     if asked is None:
@@ -24,7 +24,7 @@ def format_of(out: Path, asked: OutputFormat | None = None) -> OutputFormat:
                 f"{out}: expected a name that ends in .npz or .png, or `--format folder`, received `{suffix}`"
             )
     elif asked != "folder" and suffix != SUFFIXES[asked]:
-        raise SemisynthError(f"{out}: expected a name that ends in {SUFFIXES[asked]}, received `{out.name}`")
+        raise UsageError(f"{out}: expected a name that ends in {SUFFIXES[asked]}, received `{out.name}`")
     return asked
 
 

@@ -44,18 +44,24 @@ class RayEngine:
         own = not ray.is_initialized()
         try:
             if own:
-                ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
+                self._begin()
             self._score(task, pieces, on_rows)
-        except ValueError as error:
-            if ray.is_initialized():
-                raise
-            raise UsageError(f"`--ray-address {self._address}`: {str(error).strip()}") from error
         except (ConnectionError, ray.exceptions.RayError) as error:
             last = (str(error).strip() or type(error).__name__).splitlines()[-1]  # of a traceback
             raise SemisynthError(f"Ray ({self._address or 'on this machine'}): {last}") from error
         finally:
             if own:
                 ray.shutdown()
+
+    def _begin(self) -> None:
+        """Join the cluster of the address, or start one; UsageError where it is no address."""
+        try:
+            self._ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
+        except (ValueError, RuntimeError) as error:
+            if self._address is None or isinstance(error, self._ray.exceptions.RayError):
+                raise
+            first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise UsageError(f"`--ray-address {self._address}`: {first}") from error
 
     def _score(self, task: Task, pieces: list[Piece], on_rows: Callable[[int], None]) -> None:
         ray = self._ray

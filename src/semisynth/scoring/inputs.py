@@ -216,11 +216,17 @@ def _picture_files(folder: Path) -> list[str]:
         entered.update(shown)
         found += [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
     table = next((name for name in found if Path(name).suffix.lower() in SUFFIXES), None)
-    if table and not any(Path(name).suffix.lower() in PICTURES for name in found):
+    if table and not any(map(_may_be_a_picture, found)):
         raise SemisynthError(
             f"{folder}: a folder of images expected, found {table}; name such files, or a pattern"
         )
     return found
+
+
+def _may_be_a_picture(name: str) -> bool:
+    """By its name: `_SUCCESS` marks a folder of tables."""
+    path = Path(name)
+    return path.suffix.lower() in PICTURES or not (path.suffix or path.name.startswith("_"))
 
 
 def _refuse(error: OSError) -> None:

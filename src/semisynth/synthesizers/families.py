@@ -1,5 +1,6 @@
 """Synthesizers of every family: what trains each, measures how likely it finds images, and loads it."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -67,13 +68,15 @@ def likelihood_of(trained: Sampler, known: ImageSet) -> dict[str, float]:
 
 
 def at_temperature(trained: Sampler, temperature: float | None) -> Sampler:
-    """The model at another temperature, or as it is at None; SemisynthError below 0, and where it has none."""
+    """The model at another temperature, or as it is at None; UsageError below 0, and where it has none."""
     if temperature is None:
         return trained
     if not isinstance(trained, SequenceSampler):
         raise UsageError(
             f"`--temperature`: recipe `{trained.recipe.name}` has none, `lstm` alone does; leave the option out"
         )
+    if not 0 <= temperature < math.inf:
+        raise UsageError(f"`--temperature`: expected a temperature of 0 or more, received {temperature}")
     return replace(trained, temperature=temperature)
 
 
