@@ -121,6 +121,15 @@ def test_a_teacher_that_is_never_sure_stops_the_arms_that_need_it(folder, monkey
     assert run(folder, arms=["synthetic"])["pseudo_labels"] == {"a": 0, "b": 0}
 
 
+def check_taught_alone(metrics, folder, teacher):
+    """All pseudo-labels are the wrong ones that were planted."""
+    arm = load_images(folder / "augmented" / "pseudo.npz")
+    pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
+    assert metrics["teacher"] == [teacher]
+    assert len(pseudo)
+    np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
+
+
 def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
     def planted(network, labelled, images):
         assert network == "its discriminator"
@@ -129,11 +138,7 @@ def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
 
     use_synthesizer(monkeypatch, learns_labels=True, tells_classes=True, discriminator="its discriminator")
     monkeypatch.setattr(stage, "propagated", planted)
-    metrics = run(folder)
-    arm = load_images(folder / "augmented" / "pseudo.npz")
-    pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
-    assert metrics["teacher"] == ["labels that planted propagates"]
-    np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
+    check_taught_alone(run(folder), folder, "labels that planted propagates")
 
 
 def test_a_labeller_beside_a_recipe_without_classes_teaches_alone(folder, monkeypatch):
@@ -144,11 +149,7 @@ def test_a_labeller_beside_a_recipe_without_classes_teaches_alone(folder, monkey
     use_synthesizer(monkeypatch, has_classes=False, tells_classes=True)
     monkeypatch.setattr(stage, "load_companion", lambda folder: f"labeller in {folder.name}")
     monkeypatch.setattr(stage, "propagated", planted)
-    metrics = run(folder)
-    arm = load_images(folder / "augmented" / "pseudo.npz")
-    pseudo = arm.take(np.flatnonzero(arm.provenance == PSEUDO))
-    assert metrics["teacher"] == ["labels that the labeller beside planted propagates"]
-    np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
+    check_taught_alone(run(folder), folder, "labels that the labeller beside planted propagates")
 
 
 def test_copies_of_arm_all_have_maps_of_their_own(folder, monkeypatch):
