@@ -1,17 +1,22 @@
 import json
 from functools import partial
+from threading import Barrier
 
 import numpy as np
 import pytest
 
+from semisynth.classifiers import fitting
 from semisynth.classifiers.fitting import (
+    Fit,
     best_of,
     copy_bundles,
+    fit_each,
     fit_or_reuse,
     load_best,
     save_selection,
     validate_or_reuse,
 )
+from semisynth.classifiers.registry import load_classifier
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 
@@ -31,6 +36,47 @@ def test_a_finished_fit_is_not_repeated(make, data, tmp_path):
     before = (bundle / "bundle.json").read_bytes()
     assert fit_or_reuse(never, data, tmp_path) == bundle
     assert (bundle / "bundle.json").read_bytes() == before
+
+
+def test_side_by_side_they_learn_what_each_learns_by_itself(make, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_cores", lambda: 3)
+    names = ("svm", "lightgbm", "logistic", "cnn")
+    fits = {f"a/{name}": Fit(name, partial(make, name), data, tmp_path / "a" / name) for name in names}
+    bundles = list(fit_each(fits))
+    in_turn = ("logistic", "cnn", "lightgbm", "svm")
+    assert bundles == [(f"a/{name}", tmp_path / "a" / name / "bundle") for name in in_turn]
+    for key, bundle in bundles:
+        alone = fit_or_reuse(fits[key].make, data, tmp_path / "alone" / key)
+        assert (bundle / "bundle.json").read_bytes() == (alone / "bundle.json").read_bytes()
+
+
+def test_those_of_one_core_are_fitted_at_the_same_time(make, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "_cores", lambda: 2)
+    both = Barrier(2, timeout=60)
+
+    def make_together(name):
+        both.wait()  # breaks where the first must end before the second begins
+        return make(name)
+
+    fits = {name: Fit(name, partial(make_together, name), data, tmp_path / name) for name in ("svm", "lightgbm")}
+    assert list(dict(fit_each(fits))) == ["lightgbm", "svm"]
+
+
+def test_the_largest_is_begun_first(make, data, tmp_path):
+    sets = {"small": data.take(np.arange(20)), "large": data, "middle": data.take(np.arange(40))}
+    fits = {key: Fit("svm", partial(make, "svm"), images, tmp_path / key) for key, images in sets.items()}
+    assert list(dict(fit_each(fits))) == ["large", "middle", "small"]
+
+
+def test_what_was_fitted_before_one_that_fails_is_kept(make, data, tmp_path):
+    def fails():
+        raise SemisynthError("svm: no")
+
+    fits = {"logistic": partial(make, "logistic"), "svm": fails}
+    with pytest.raises(SemisynthError, match="svm: no"):
+        list(fit_each({name: Fit(name, maker, data, tmp_path / name) for name, maker in fits.items()}))
+    kept = fit_or_reuse(never, data, tmp_path / "logistic")
+    assert load_classifier(kept).name == "logistic"
 
 
 def test_a_finished_cross_validation_is_not_repeated(make, data, tmp_path):

@@ -21,7 +21,7 @@ def test_it_is_what_lightgbm_trains(make, digits):
         "seed": 0,
         "verbose": -1,
         "deterministic": True,
-        "force_row_wise": True,
+        "force_col_wise": True,
         "num_threads": 1,
     }
     expected = lightgbm.train(parameters, lightgbm.Dataset(rows[:100], labels[:100]), 10).predict(rows)

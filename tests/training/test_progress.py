@@ -1,6 +1,7 @@
 import io
 import sys
 from collections.abc import Iterator
+from threading import Thread
 
 import pytest
 
@@ -49,6 +50,15 @@ def test_slow_steps_give_a_line_each_and_the_last_is_not_repeated(capsys: pytest
     for _ in track(range(2), "work", clock=clock):
         clock.now += 60
     assert capsys.readouterr().err.splitlines() == ["work: 1/2", "work: 2/2"]
+
+
+def test_a_thread_beside_the_main_one_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    seen: list[str] = []
+    thread = Thread(target=lambda: seen.extend(track("ab", "letters")))
+    thread.start()
+    thread.join()
+    assert seen == ["a", "b"]
+    assert capsys.readouterr().err == ""
 
 
 def test_unknown_and_given_totals(capsys: pytest.CaptureFixture[str]) -> None:

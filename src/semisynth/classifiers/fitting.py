@@ -1,21 +1,34 @@
 """Fits the classifiers of a stage so that nothing is done twice, and keeps which of them is best."""
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import NamedTuple
 
 from semisynth.classifiers.base import Classifier
 from semisynth.classifiers.crossval import cross_validated_accuracy
-from semisynth.classifiers.registry import NAMES, load_classifier
+from semisynth.classifiers.registry import NAMES, ON_ONE_CORE, load_classifier
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.files import write_json
 
 SELECTION_FILE = "selection.json"
 UNRANKED_BEST = "cnn"
+MOST_AT_ONCE = 4  # each holds its images as numbers of 4 bytes
 
 Make = Callable[[], Classifier]
+
+
+class Fit(NamedTuple):
+    """What `fit_or_reuse` takes, and the name of the classifier that `make` builds."""
+
+    name: str
+    make: Make
+    data: ImageSet
+    folder: Path
 
 
 def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
@@ -27,6 +40,31 @@ def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
     if not bundle.exists():
         make().fit(data.images, data.labels, resume=folder / "state").save(bundle)
     return bundle
+
+
+def fit_each(fits: Mapping[str, Fit]) -> Iterator[tuple[str, Path]]:
+    """Yield each key with its bundle, as `fit_or_reuse` makes it, when it is there.
+
+    First those that keep the machine busy, one after the other, then those that work on one core, side by side.
+    """
+    alone = {key: fit for key, fit in fits.items() if fit.name not in ON_ONE_CORE}
+    for key, fit in alone.items():
+        yield key, _bundle_of(fit)
+    # Of most images first, so that no core waits long for the last one. Threads, as the libraries let go of
+    # Python's lock; at an error they are left behind, and end with the process.
+    longest_first = sorted(fits.keys() - alone.keys(), key=lambda key: (-len(fits[key].data), key))
+    side_by_side = {key: fits[key] for key in longest_first}
+    with ThreadPool(min(_cores(), MOST_AT_ONCE)) as pool:
+        yield from zip(side_by_side, pool.imap(_bundle_of, side_by_side.values()), strict=True)
+
+
+def _bundle_of(fit: Fit) -> Path:
+    return fit_or_reuse(fit.make, fit.data, fit.folder)
+
+
+def _cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def validate_or_reuse(

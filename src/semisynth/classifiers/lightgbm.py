@@ -93,9 +93,9 @@ class LightgbmClassifier:
         return cls(settings, booster)
 
     def _parameters(self) -> dict[str, Any]:
-        """Put the settings in LightGBM's words; sums by rows in a fixed order give the same trees again."""
+        """Put the settings in LightGBM's words; a fixed order of sums gives the same trees again."""
         fixed = {"objective": "multiclass", "num_class": self.settings.classes, "verbose": -1}
-        reproducible = {"deterministic": True, "force_row_wise": True, "num_threads": THREADS}
+        reproducible = {"deterministic": True, "force_col_wise": True, "num_threads": THREADS}
         chosen = self.settings.model_dump(exclude={"name", "side", "classes"})
         return {**fixed, **reproducible, **chosen}
 

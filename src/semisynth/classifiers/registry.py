@@ -25,6 +25,7 @@ class_of_name: dict[str, Loadable] = {
     "logistic": LogisticClassifier,
 }
 NAMES = tuple(class_of_name)
+ON_ONE_CORE = ("lightgbm", "svm")  # the others divide one fit's work among the cores
 
 
 def build_classifier(

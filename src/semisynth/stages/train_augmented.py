@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semisynth.augmentation.arms import provenance_counts
-from semisynth.classifiers.fitting import copy_bundles, fit_or_reuse
+from semisynth.classifiers.fitting import Fit, copy_bundles, fit_each
 from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import replacing_folder, write_json
@@ -31,13 +31,13 @@ def train_augmented(
     wanted = settings | {"on": precision, "classifiers": names, "arms": list(sets)}
     resume = resume_folder("train_augmented", wanted, [augmented])
 
-    bundles = {}
-    places = [(arm, name) for arm in sets for name in names]
-    for arm, name in track(places, "classifiers on arms"):
-        data = sets[arm]
+    fits = {}
+    for arm, data in sets.items():
         size = {"side": data.side, "classes": data.classes, "pool": data.pool, "labelled": labelled}
-        make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
-        bundles[f"{arm}/{name}"] = fit_or_reuse(make, data, resume / arm / name)
+        for name in names:
+            make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
+            fits[f"{arm}/{name}"] = Fit(name, make, data, resume / arm / name)
+    bundles = dict(track(fit_each(fits), "classifiers on arms", len(fits)))
     with replacing_folder(models) as folder:
         copy_bundles(bundles, folder)
     dataset = next(iter(sets.values())).dataset

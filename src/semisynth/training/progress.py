@@ -2,6 +2,7 @@
 
 import functools
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sized
 from types import TracebackType
@@ -25,7 +26,7 @@ class Steps:
     """Counts steps of work that is called `title`; a context manager.
 
     `total` is the number of steps, None if unknown. `clock` gives seconds. An exception inside the block
-    closes the display where it stands.
+    closes the display where it stands. Outside the main thread, where several would mingle, nothing is shown.
     """
 
     def __init__(self, title: str, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,8 +34,10 @@ class Steps:
         self._clock = clock
 
     def __enter__(self) -> Self:
-        if sys.stderr.isatty() and not _terminal().is_dumb_terminal:
-            self._display: _Display = _Bar(self.title, self.total)
+        if threading.current_thread() is not threading.main_thread():
+            self._display: _Display = _Nothing()
+        elif sys.stderr.isatty() and not _terminal().is_dumb_terminal:
+            self._display = _Bar(self.title, self.total)
         else:
             self._display = _Lines(self.title, self.total, self._clock)
         return self
@@ -64,6 +67,14 @@ def track(
         for item in iterable:
             yield item
             steps.advance()
+
+
+class _Nothing:
+    def show(self, done: int, note: str) -> None:
+        pass
+
+    def close(self, *, finished: bool) -> None:
+        pass
 
 
 class _Lines:
