@@ -44,8 +44,9 @@ def test_labels_follow_the_manifold_where_the_nearest_label_is_wrong():
     assert (received.argmax(axis=1) == np.repeat([0, 1], 60)).all()
 
 
-def test_votes_decide_a_cluster_without_a_label_and_no_other():
+def test_votes_decide_a_cluster_without_a_label_and_no_other(monkeypatch):
     """Two labelled clusters, and a third one that only touches the first; votes give it to the second."""
+    monkeypatch.setattr(propagation, "reach_of", lambda known, images: 0.99)  # as among few labels
     third = cluster(2, 30, 5)
     bridge = np.linspace(cluster(0, 1, 6)[0], third[0], 12).astype(np.float32)
     features = np.concatenate([cluster(0, 30, 1), cluster(1, 30, 2), third, bridge])
@@ -58,6 +59,29 @@ def test_votes_decide_a_cluster_without_a_label_and_no_other():
     assert (helped[60:90, 1] > 0.9).all()
     assert (helped[:30].argmax(axis=1) == 0).all()
     assert (helped[30:60].argmax(axis=1) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("known", "images", "reach"), [(100, 54_000, 0.99), (540, 54_000, 0.95), (1000, 50_000, 0.9), (9, 10, 0.5)]
+)
+def test_a_label_reaches_less_far_the_more_there_are(known, images, reach):
+    assert propagation.reach_of(known, images) == pytest.approx(reach)
+
+
+def test_among_many_labels_those_nearby_decide(monkeypatch):
+    """A chessboard of two classes, every fifth point labelled; a label that reaches far crosses its square."""
+    points = np.random.default_rng(0).uniform(size=(1000, 2))
+    truth = np.floor(4 * points).sum(axis=1).astype(np.int64) % 2
+    features = np.column_stack([points, np.ones(1000)]).astype(np.float32)
+
+    def share_right():
+        received = propagate(features[200:], features[:200], truth[:200], 2)
+        return (received.argmax(axis=1) == truth[200:]).mean()
+
+    near = share_right()
+    monkeypatch.setattr(propagation, "reach_of", lambda known, images: 0.99)
+    assert near > 0.85
+    assert share_right() < 0.8
 
 
 def test_votes_for_a_class_weigh_the_same_however_many_they_are():

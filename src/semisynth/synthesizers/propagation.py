@@ -11,7 +11,7 @@ from scipy import sparse
 
 NEIGHBOURS = 10
 POWER = 4  # of the cosine similarity, which gives an edge its weight
-REACH = 0.99  # the share of its neighbours' beliefs that an image takes over in each step
+STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.5  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
@@ -34,6 +34,7 @@ def propagate(
     votes do, as in co-training (Blum and Mitchell, COLT 1998). ValueError where there are fewer than two images.
     """
     walk = _graph(np.concatenate([known, features]))
+    reach = reach_of(len(known), walk.shape[0])
     start = np.zeros((walk.shape[0], classes), np.float32)
     start[np.arange(len(labels)), labels] = 1
     start /= np.maximum(start.sum(axis=0), 1)
@@ -41,10 +42,19 @@ def propagate(
         start[len(labels) :] = VOTES * votes / np.maximum(votes.sum(axis=0), 1e-12)
     belief = start
     for _ in range(STEPS):
-        belief = np.float32(REACH) * (walk @ belief) + np.float32(1 - REACH) * start
+        belief = np.float32(reach) * (walk @ belief) + np.float32(1 - reach) * start
     reached = belief[len(labels) :].astype(np.float64)
     reached = (reached / np.maximum(reached.max(axis=1, keepdims=True), 1e-300)) ** SHARPENING + 1e-12
     return np.asarray(reached / reached.sum(axis=1, keepdims=True), np.float32)
+
+
+def reach_of(known: int, images: int) -> float:
+    """The share of its neighbours' beliefs that an image takes over in each step, in [0.5, 0.99].
+
+    A label's walk ends in each step with a probability of five labels to all `images`, within limits: among few
+    labels it must go far, and among many, those that are near know better than those that are many.
+    """
+    return 1 - min(MOST_STAY, max(LEAST_STAY, STAY * known / images))
 
 
 def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
