@@ -159,6 +159,9 @@ class RecipeParts(Section):
     """A named recipe with some parts exchanged; null leaves the part as it is."""
 
     base: AdversarialName
+    conditioning: Literal["none", "auxiliary", "projection", "one_more_class"] | None = Field(
+        None, description="how classes come in; a base without classes takes each"
+    )
     loss: Literal["cross_entropy", "wasserstein"] | None = None
     gradient_penalty: NotNegative | None = Field(None, description="its weight; 0 for none")
     clip: NotNegative | None = Field(None, description="largest weight of the discriminator; 0 for none")

@@ -110,7 +110,7 @@ def test_a_picture_holds_every_image_and_nothing_is_cut_off(bundle, tmp_path):
 
 def test_patches_are_drawn_at_the_temperature_asked_for(tmp_path):
     shades = Codebook(np.repeat(np.array([[0], [80], [160], [240]], np.float32), 16, axis=1))
-    trained = build_sequences(shades, 16, 2, Size(8, 16, 1), temperature=1.0, unigram_entropy=2.0)
+    trained = build_sequences(shades, 16, 2, Size(8, 16, 1), temperature=1.0)
     trained.save(tmp_path / "lstm")
 
     def drawn(temperature):

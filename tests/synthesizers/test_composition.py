@@ -9,11 +9,13 @@ from semisynth.params import RecipeParts
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import load_detector
 from semisynth.synthesizers.composition import PARTS, recipe_from
-from semisynth.synthesizers.model import load_synthesizer
+from semisynth.synthesizers.ensembles import train_ensemble
+from semisynth.synthesizers.model import build_synthesizer, load_synthesizer
 from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
 from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.stabilisers import Stabilisers
 from semisynth.synthesizers.training import train_synthesizer
+from semisynth.training.determinism import seed_everything
 
 SIDE = 16
 
@@ -80,6 +82,18 @@ def test_a_slope_is_kept_where_only_the_rest_changes():
             {"base": "dcgan", "loss": ["wasserstein"]},
             r"recipe\.loss`: expected a name, received \['wasserstein'\]",
         ),
+        (
+            {"base": "dcgan", "conditioning": "auxilary"},
+            "names no conditioning: `auxilary`; did you mean `auxiliary`",
+        ),
+        (
+            {"base": "acgan", "conditioning": "projection"},
+            r"conditioning`: this base's networks are made for classes \(auxiliary\); expected none given",
+        ),
+        (
+            {"base": "wgan_gp", "conditioning": "projection"},
+            "realness is judged by class, and a gradient penalty would mix",
+        ),
         ({"base": "dcgan", "optimizer": {}}, r"recipe\.optimizer`: expected a name, received {}"),
         ({"base": "dcgan", "replay": "4"}, r"recipe\.replay`: expected a whole number, received '4'"),
         ({"base": "dcgan", "ensemble": 1.5}, r"recipe\.ensemble`: expected a whole number, received 1.5"),
@@ -108,10 +122,75 @@ def test_what_is_unknown_or_does_not_fit_is_refused(source, message):
         recipe_from(source)
 
 
+def noise_of_three_classes():
+    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE), np.uint8)
+    return ImageSet(images, np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
+
+
+WITHOUT_CLASSES = [name for name, recipe in RECIPES.items() if not recipe.learns_classes and name != "wgan"]
+CONDITIONED = [
+    *((base, "auxiliary") for base in WITHOUT_CLASSES),
+    *((base, head) for base in ("vanilla_gan", "dcgan_small") for head in ("projection", "one_more_class")),
+]
+
+
+@pytest.mark.parametrize(("base", "conditioning"), CONDITIONED)
+def test_classes_come_into_a_base_without_them(base, conditioning, tmp_path):
+    """A step changes every weight that it should, and a bundle gives back the same images."""
+    labelled, recipe = noise_of_three_classes(), recipe_from({"base": base, "conditioning": conditioning})
+    assert recipe.learns_classes
+    assert recipe.conditional == (conditioning != "one_more_class")
+    seed_everything(1)
+    fresh = build_synthesizer(recipe, SIDE, 3)
+    options = {"steps": 1, "epochs": 1, "batch_size": 6, "seed": 1, "ema_momentum": 0.0}
+    trained, _ = train_synthesizer(recipe, labelled.images, labelled, **options)
+    for network in ("generator", "discriminator"):
+        pairs = zip(*(getattr(made, network).trainable_variables for made in (fresh, trained)), strict=True)
+        for old, new in pairs:
+            unused = "embedding" in old.path  # a row of a class that was not drawn stays
+            unused |= recipe.loss.needs_slope and old.shape == (1,)  # a shift of all scores is worth nothing
+            assert unused or not np.array_equal(old.numpy(), new.numpy()), old.path
+    trained.save(tmp_path / "synthesizer")
+    loaded = load_synthesizer(tmp_path / "synthesizer")
+    assert loaded.recipe == recipe
+    asked = np.zeros(3, np.int64)
+    np.testing.assert_array_equal(loaded.sample(asked, seed=0), trained.sample(asked, seed=0))
+    others = loaded.sample(np.array([0, 1, 0]), seed=0)
+    if recipe.conditional:
+        assert (others != loaded.sample(asked, seed=0)).any(axis=(1, 2)).tolist() == [False, True, False]
+
+
+def test_a_conditioned_ensemble_in_reduced_precision_scores_anomalies(tmp_path):
+    source = {"base": "vanilla_gan", "conditioning": "projection", "ensemble": 2, "minibatch_discrimination": True}
+    labelled, recipe = noise_of_three_classes(), recipe_from(source)
+    options = {"steps": 2, "epochs": 1, "batch_size": 6, "seed": 1, "precision": "bfloat16"}
+    trained, _ = train_ensemble(recipe, labelled.images, labelled, **options)
+    assert trained.sample(np.arange(3), seed=0).shape == (3, SIDE, SIDE)
+    made = fit_detector_model(
+        trained,
+        labelled.images[:40],
+        ["a"] * 40,
+        labelled.images[40:],
+        labelled.class_names,
+        generated=0,
+        references=20,
+        seed=0,
+    )
+    assert "class_logsumexp" in made.suite.names
+    made.save(tmp_path / "detector")
+    judged = load_detector(tmp_path / "detector").judge(labelled.images)
+    np.testing.assert_array_equal(judged.realness, made.judge(labelled.images).realness)
+
+
+def test_a_conditioning_that_a_base_has_changes_nothing():
+    for name, conditioning in (("acgan", "auxiliary"), ("sgan", "one_more_class"), ("dcgan", "none")):
+        assert same_parts(recipe_from({"base": name, "conditioning": conditioning}), RECIPES[name])
+
+
 def test_a_recipe_of_ones_own_trains_loads_and_scores_the_same(tmp_path):
     source = {"base": "vanilla_gan", "minibatch_discrimination": True, "replay": 4, "real_targets": [0.9, 1.0]}
-    images = np.random.default_rng(0).integers(0, 256, (60, SIDE, SIDE), np.uint8)
-    labelled = ImageSet(images, np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
+    labelled = noise_of_three_classes()
+    images = labelled.images
     trained, _ = train_synthesizer(recipe_from(source), images, labelled, steps=4, epochs=2, batch_size=4, seed=1)
     trained.save(tmp_path / "synthesizer")
     loaded = load_synthesizer(tmp_path / "synthesizer")

@@ -17,7 +17,7 @@ from semisynth.files import write_json
 
 SELECTION_FILE = "selection.json"
 UNRANKED_BEST = "cnn"
-MOST_AT_ONCE = 4  # each holds its images as numbers of 4 bytes
+MOST_AT_ONCE = 4  # each holds its images as numbers of 4 bytes, an SVM up to a gigabyte of its kernel
 
 Make = Callable[[], Classifier]
 
@@ -47,19 +47,20 @@ def fit_each(fits: Mapping[str, Fit]) -> Iterator[tuple[str, Path]]:
 
     First those that keep the machine busy, one after the other, then those that work on one core, side by side.
     """
-    alone = {key: fit for key, fit in fits.items() if fit.name not in ON_ONE_CORE}
-    for key, fit in alone.items():
-        yield key, _bundle_of(fit)
+    for key, fit in fits.items():
+        if fit.name not in ON_ONE_CORE:
+            yield _done((key, fit))
     # Of most images first, so that no core waits long for the last one. Threads, as the libraries let go of
     # Python's lock; at an error they are left behind, and end with the process.
-    longest_first = sorted(fits.keys() - alone.keys(), key=lambda key: (-len(fits[key].data), key))
-    side_by_side = {key: fits[key] for key in longest_first}
+    side_by_side = [item for item in fits.items() if item[1].name in ON_ONE_CORE]
+    longest_first = sorted(side_by_side, key=lambda item: -len(item[1].data))
     with ThreadPool(min(_cores(), MOST_AT_ONCE)) as pool:
-        yield from zip(side_by_side, pool.imap(_bundle_of, side_by_side.values()), strict=True)
+        yield from pool.imap_unordered(_done, longest_first)
 
 
-def _bundle_of(fit: Fit) -> Path:
-    return fit_or_reuse(fit.make, fit.data, fit.folder)
+def _done(item: tuple[str, Fit]) -> tuple[str, Path]:
+    key, fit = item
+    return key, fit_or_reuse(fit.make, fit.data, fit.folder)
 
 
 def _cores() -> int:

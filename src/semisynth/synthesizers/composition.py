@@ -7,6 +7,7 @@ from typing import Any
 
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.objectives import LOSSES, Loss
+from semisynth.synthesizers.pairs import CONDITIONINGS, Pair
 from semisynth.synthesizers.recipes import OPTIMIZERS, BuildOptimizer, Recipe, Source, recipe_by_name
 from semisynth.synthesizers.stabilisers import Stabilisers
 
@@ -16,9 +17,12 @@ OPTIONS = ["normalisation", "minibatch_discrimination"]  # of a discriminator
 SLOPE = [field.name for field in fields(Loss)]
 STABILISERS = [field.name for field in fields(Stabilisers)]
 NUMBERS = ["generator_rate", "discriminator_rate", "class_weight", "ensemble"]
-NAMES, FLAGS = ["normalisation", "loss", "optimizer"], ["minibatch_discrimination", "feature_matching"]
+NAMES, FLAGS = (
+    ["conditioning", "normalisation", "loss", "optimizer"],
+    ["minibatch_discrimination", "feature_matching"],
+)
 RANGES, COUNTS = ["real_targets", "fake_targets"], ["replay", "ensemble"]
-PARTS = [*OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
+PARTS = ["conditioning", *OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
 
 
 def recipe_from(source: Source) -> Recipe:
@@ -37,12 +41,20 @@ def recipe_from(source: Source) -> Recipe:
         base,
         name=f"{base.name} with {', '.join(f'{key} {value}' for key, value in parts.items()) or 'nothing else'}",
         source=source,
-        pair=base.pair.with_options(**{key: parts[key] for key in OPTIONS if key in parts}),
+        pair=_pair(base.pair, parts),
         loss=_loss(base.loss, parts),
         stabilisers=_stabilisers(base.stabilisers, parts),
         optimizer=_optimizer(base.optimizer, parts),
         **{key: parts[key] for key in NUMBERS if key in parts},
     )
+
+
+def _pair(pair: Pair, parts: Parts) -> Pair:
+    pair = pair.with_options(**{key: parts[key] for key in OPTIONS if key in parts})
+    if "conditioning" not in parts:
+        return pair
+    _check("conditioning", parts["conditioning"], CONDITIONINGS)
+    return pair.conditioned(parts["conditioning"])
 
 
 def _loss(loss: Loss, parts: Parts) -> Loss:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 NEIGHBOURS = 10
 POWER = 4  # of the cosine similarity, which gives an edge its weight
-STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.5  # see `reach_of`
+STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.2  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
@@ -49,10 +49,10 @@ def propagate(
 
 
 def reach_of(known: int, images: int) -> float:
-    """The share of its neighbours' beliefs that an image takes over in each step, in [0.5, 0.99].
+    """The share of its neighbours' beliefs that an image takes over in each step, in [0.8, 0.99].
 
-    A label's walk ends in each step with a probability of five labels to all `images`, within limits: among few
-    labels it must go far, and among many, those that are near know better than those that are many.
+    A label's walk ends in each step with a probability of five times the share of images that are labelled, within
+    limits: among few labels it must go far, and among many, those that are near know better than the others.
     """
     return 1 - min(MOST_STAY, max(LEAST_STAY, STAY * known / images))
 

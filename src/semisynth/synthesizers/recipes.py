@@ -144,7 +144,7 @@ class Recipe:
 
     def generator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         """The generator with fresh weights, of an ensemble all; SemisynthError where it can't make this side."""
-        members = [self.pair.generator(side, classes, dtype) for _ in range(self.ensemble)]
+        members = [self.pair.build_generator(side, classes, dtype) for _ in range(self.ensemble)]
         return pooled(members, self.latent) if self.ensemble > 1 else members[0]
 
     def discriminator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:

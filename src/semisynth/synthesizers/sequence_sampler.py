@@ -43,16 +43,14 @@ class Size:
 class SequenceSampler(FamilySampler):
     """A predictor with its averaged weights, in float32, and its codebook. Fulfils `Sampler`.
 
-    `temperature` divides the logits where `sample` is given none. `unigram_entropy`: bits a token of the training
-    images by their frequencies alone, to set `bits_per_token` against. A latent is one standard normal number a
-    patch: it decides which token is drawn.
+    `temperature` divides the logits where `sample` is given none. A latent is one standard normal number a patch:
+    it decides which token is drawn.
     """
 
     predictor: keras.Model
     codebook: Codebook
     size: Size
     temperature: float
-    unigram_entropy: float
 
     def __post_init__(self) -> None:
         _check(self.temperature)
@@ -122,8 +120,8 @@ class SequenceSampler(FamilySampler):
             with replacing_file(inside / CENTRES) as temporary, temporary.open("wb") as stream:
                 np.savez(stream, centres=self.codebook.centres)
 
-        rest = {"temperature": float(self.temperature), "unigram_entropy": float(self.unigram_entropy)}
-        save_bundle(folder, KIND, self.settings | asdict(self.size) | rest, write)
+        rest = {**asdict(self.size), "temperature": float(self.temperature)}
+        save_bundle(folder, KIND, self.settings | rest, write)
 
 
 def _chosen(logits: NDArray[np.float32], latents: NDArray[np.float32], heat: float) -> NDArray[np.int64]:
@@ -164,21 +162,20 @@ def build_sequences(
     dtype: Dtype = None,
     *,
     temperature: float,
-    unigram_entropy: float,
 ) -> SequenceSampler:
     """An `lstm` with fresh weights; SemisynthError where patches don't fill the side."""
     family = replace(FAMILIES[lstm.RECIPE], latent_size=lstm.patch_count(side, codebook.patch))
     predictor = lstm.predictor(len(codebook.centres), classes, **asdict(size), dtype=dtype)
-    return SequenceSampler(family, side, classes, predictor, codebook, size, temperature, unigram_entropy)
+    return SequenceSampler(family, side, classes, predictor, codebook, size, temperature)
 
 
 def load_sequences(folder: Path) -> SequenceSampler:
     """Rebuild the network from code and load its checked arrays; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
     size = Size(*(setting(bundle, name, int) for name in ("embedding", "units", "depth")))
-    rest = {name: setting(bundle, name, float) for name in ("temperature", "unigram_entropy")}
     side, classes = setting(bundle, "side", int), setting(bundle, "classes", int)
-    loaded = build_sequences(_centres(bundle), side, classes, size, **rest)
+    heat = setting(bundle, "temperature", float)
+    loaded = build_sequences(_centres(bundle), side, classes, size, temperature=heat)
     load_weights(bundle.file("predictor.npz"), loaded.predictor)
     return replace(loaded, class_names=class_names_in(bundle))
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semisynth.data.imageset import ImageSet
 from semisynth.networks import lstm
 from semisynth.synthesizers.likelihood import LikelihoodModel, drawn_batches, fit_likelihood
-from semisynth.synthesizers.patches import fit_codebook, unigram_entropy
+from semisynth.synthesizers.patches import fit_codebook
 from semisynth.synthesizers.sampler import check_labels
 from semisynth.synthesizers.sequence_sampler import SequenceSampler, Size, build_sequences, nats_of, sequences_of
 from semisynth.training.batches import balanced_batches
@@ -64,12 +64,12 @@ def train_lstm(
     seed_everything(seed)
     codebook, size = fit_codebook(real, codes=codes, patch=patch, seed=seed), size or Size()
     tokens = sequences_of(codebook, labelled.images, labelled.labels)
-    rest = {"temperature": temperature, "unigram_entropy": unigram_entropy(tokens[:, 1:])}
-    fresh = build_sequences(codebook, labelled.side, labelled.classes, size, dtype_policy(precision), **rest)
+    shape = (codebook, labelled.side, labelled.classes, size)
+    fresh = build_sequences(*shape, dtype_policy(precision), temperature=temperature)
     model = SequenceModel(fresh.predictor, seed)
 
     def averaged() -> SequenceSampler:
-        copy = build_sequences(codebook, fresh.side, fresh.classes, size, **rest)
+        copy = build_sequences(*shape, temperature=temperature)
         model.copy_averaged([copy.predictor])
         return copy
 
