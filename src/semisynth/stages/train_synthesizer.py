@@ -22,7 +22,7 @@ from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.recipes import Recipe
 from semisynth.synthesizers.sampler import Sampler, check_every_class, check_labels
-from semisynth.synthesizers.spreading import propagated
+from semisynth.synthesizers.spreading import Votes, pixel_votes, propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
@@ -59,10 +59,12 @@ def train_synthesizer(
 
     labeller: keras.Model | None = None
     of_labeller: History = []
+    votes: Votes = None
     if has_labeller:
-        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller")
+        votes = pixel_votes(known, others.images)
+        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", votes)
     inner = labeller if recipe.learns_labels else None
-    taught = _taught(inner, known, others, section)
+    taught = _taught(inner, known, others, section, votes)
     progress = _Progress(
         dataset=known.dataset,
         recipe=recipe.name,
@@ -128,9 +130,17 @@ class _Progress:
 
 
 def fitted_labeller(
-    section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
+    section: TrainSynthesizer,
+    known: ImageSet,
+    others: ImageSet,
+    precision: Precision,
+    resume: Path,
+    votes: Votes = None,
 ) -> tuple[keras.Model, History]:
-    """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds."""
+    """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds.
+
+    `votes` are their `pixel_votes`, which are found where they aren't given.
+    """
     budget = section.labeller
     steps = update_steps(budget.max_steps, budget.max_passes, known.pool, budget.batch_size)
     part = -(-steps // LABELLER_EPOCHS)
@@ -143,22 +153,25 @@ def fitted_labeller(
         seed=section.seed,
         precision=precision,
         resume=resume,
+        votes=votes,
     )
 
 
 def _taught(
-    labeller: keras.Model | None, known: ImageSet, others: ImageSet, section: TrainSynthesizer
+    labeller: keras.Model | None, known: ImageSet, others: ImageSet, section: TrainSynthesizer, votes: Votes
 ) -> ImageSet:
     """What a recipe learns classes from: by a labeller's confident labels, else from the labelled images alone."""
     if labeller is None:
         return _with_copies(known, section.labelled_copies, section.seed)
-    return _confident(labeller, known, others, section.labeller.confidence)
+    return _confident(labeller, known, others, section.labeller.confidence, votes)
 
 
-def _confident(labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float) -> ImageSet:
+def _confident(
+    labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float, votes: Votes
+) -> ImageSet:
     """The labelled images, and the unlabelled ones whose propagated label is at least that probable."""
     chosen, labels, _ = select_confident(
-        propagated(labeller, known, others.images), threshold=confidence, per_class=len(others), seed=0
+        propagated(labeller, known, others.images, votes), threshold=confidence, per_class=len(others), seed=0
     )
     images = np.concatenate([known.images, others.images[chosen]])
     return replace(known, images=images, labels=np.concatenate([known.labels, labels]))

@@ -9,6 +9,8 @@ from semisynth.data.imageset import ImageSet
 from semisynth.synthesizers.propagation import propagate
 from semisynth.training.inference import batched_outputs
 
+Votes = NDArray[np.float32] | None
+
 BLUR = 1 / 28  # of the side: the Gaussian's standard deviation, before pixels are compared
 
 
@@ -16,7 +18,7 @@ def propagated(
     network: keras.Model,
     labelled: ImageSet,
     unlabelled: NDArray[np.uint8],
-    votes: NDArray[np.float32] | None = None,
+    votes: Votes = None,
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of the unlabelled images, spread over the network's features.
 
