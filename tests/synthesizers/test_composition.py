@@ -127,6 +127,7 @@ def noise_of_three_classes():
     return ImageSet(images, np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
 
 
+# `wgan` has the networks of `dcgan_small`.
 WITHOUT_CLASSES = [name for name, recipe in RECIPES.items() if not recipe.learns_classes and name != "wgan"]
 CONDITIONED = [
     *((base, "auxiliary") for base in WITHOUT_CLASSES),

@@ -1,13 +1,9 @@
 """Classes for networks that know none: an embedding before a generator, heads behind a discriminator."""
 
-from typing import Literal
-
 import keras
 from keras import layers
 
 from semisynth.networks.heads import mean_realness
-
-Head = Literal["auxiliary", "projection", "one_more_class"]
 
 
 def with_classes(generator: keras.Model, classes: int) -> keras.Model:
@@ -25,7 +21,7 @@ def with_classes(generator: keras.Model, classes: int) -> keras.Model:
     return keras.Model([latent, label], images, name=f"conditional_{generator.name}")
 
 
-def with_heads(discriminator: keras.Model, classes: int, head: Head) -> keras.Model:
+def with_heads(discriminator: keras.Model, classes: int, head: str) -> keras.Model:
     """A `discriminator` of `realness` (b,) and `features` (b, d), with logits of k classes from these features.
 
     `auxiliary`: logits `classes` (b, k) tell the class (Odena 2017, arXiv 1610.09585). `projection`: realness

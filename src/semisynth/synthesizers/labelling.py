@@ -155,9 +155,9 @@ def train_labeller(
     """Train a labeller on `labelled` and on `unlabelled` uint8 (n, side, side); return it with its history.
 
     `batch_size` unlabelled images a step, each seen twice, and a third as many labelled ones, the classes drawn
-    evenly. The labeller is in float32; its weights are averaged over about the last hundred steps. `votes`
-    are the unlabelled images' `pixel_votes`, which are found where they aren't given. `resume` and errors: see
-    `fit_resumable`.
+    evenly. The labeller is in float32; its weights are averaged over about the last hundred steps.
+    `votes` are the unlabelled images' `pixel_votes`, which are found where they aren't given. `resume` and errors:
+    see `fit_resumable`.
     ValueError where `epochs` does not divide the schedule's phases into whole epochs.
     """
     unit, rest = divmod(schedule.total, epochs)

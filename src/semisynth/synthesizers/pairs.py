@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan, dcgan_small, dense_gan, semi_acgan, tanh_conv_gan, vanilla_gan
-from semisynth.networks.conditioned import Head, with_classes, with_heads
+from semisynth.networks.conditioned import with_classes, with_heads
 from semisynth.networks.dtype import Dtype
 from semisynth.synthesizers.conditioning import (
     AUXILIARY,
@@ -22,12 +22,7 @@ from semisynth.synthesizers.conditioning import (
 
 Build = Callable[..., keras.Model]
 
-HEADS: dict[str, tuple[Conditioning, Head]] = {
-    "auxiliary": (AUXILIARY, "auxiliary"),
-    "projection": (PROJECTION, "projection"),
-    "one_more_class": (ONE_MORE_CLASS, "one_more_class"),
-}
-CONDITIONINGS = (NONE.name, *HEADS)
+CONDITIONINGS = {one.name: one for one in (NONE, AUXILIARY, PROJECTION, ONE_MORE_CLASS)}  # for networks without
 
 
 @dataclass(frozen=True)
@@ -37,7 +32,7 @@ class Pair:
     Both build from (side, classes, dtype), the discriminator from `options` as well, which name those that it
     `takes`. Latents (b, `latent_size`) are normal, or uniform in [-1, 1]. `critic` names the part of the
     discriminator that trains against the generator, where another part labels images and is trained first.
-    `head` is set where the networks know no classes themselves, and these come in around them.
+    `wrapped`: the networks know no classes themselves, which come in around them.
     """
 
     generator: Build
@@ -47,17 +42,17 @@ class Pair:
     latent: Literal["normal", "uniform"] = "normal"
     critic: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    head: Head | None = None
+    wrapped: bool = False
 
     def build_generator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         """The generator with fresh weights; SemisynthError where it can't make this side."""
         made = self.generator(side, classes, dtype)
-        return with_classes(made, classes) if self.head and self.conditioning.draws_classes else made
+        return with_classes(made, classes) if self.wrapped and self.conditioning.draws_classes else made
 
     def build_discriminator(self, side: int, classes: int, dtype: Dtype = None) -> keras.Model:
         """The discriminator with fresh weights; SemisynthError where it can't judge this side."""
         made = self.discriminator(side, classes, dtype, **self.options)
-        return with_heads(made, classes, self.head) if self.head else made
+        return with_heads(made, classes, self.conditioning.name) if self.wrapped else made
 
     @property
     def compares_images(self) -> bool:
@@ -80,8 +75,7 @@ class Pair:
                 f"`train_synthesizer.recipe.conditioning`: this base's networks are made for "
                 f"classes ({self.conditioning.name}); expected none given, or a base without, received `{name}`"
             )
-        conditioning, head = HEADS[name]
-        return replace(self, conditioning=conditioning, head=head)
+        return replace(self, conditioning=CONDITIONINGS[name], wrapped=True)
 
     def random_latents(self, count: tf.Tensor | int, key: tf.Tensor) -> tf.Tensor:
         """Latents (count, latent) float32 for training, from a `key` int32 (2,)."""
