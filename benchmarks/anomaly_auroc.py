@@ -27,9 +27,9 @@ from semisynth.files import write_csv, write_text
 from semisynth.reporting.figures import save_bars
 from semisynth.reporting.tables import markdown_table
 from semisynth.scoring.fitting import fit_detector_model
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.precision import resolve_precision

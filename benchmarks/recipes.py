@@ -29,8 +29,8 @@ from semisynth.params import load_params
 from semisynth.reporting.figures import save_grid
 from semisynth.reporting.tables import markdown_table
 from semisynth.stages.train_synthesizer import fitted_labeller
+from semisynth.synthesizers.composition import RECIPES
 from semisynth.synthesizers.judging import described
-from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 from semisynth.training.precision import resolve_precision
 from semisynth.training.resume import PACKAGE, resume_folder

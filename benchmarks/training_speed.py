@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import keras
     import tensorflow as tf
 
-    from semisynth.synthesizers.recipes import Recipe
+    from semisynth.synthesizers.recipe import Recipe
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, TORCH = (HERE / f"training_speed{end}" for end in (".csv", ".md", "_torch.py"))
@@ -136,7 +136,7 @@ def labeller_and_batches(job: Job, images: NDArray[np.uint8], labels: NDArray[np
 
 def pair_and_batches(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[Any, Any]:
     from semisynth.synthesizers import training
-    from semisynth.synthesizers.recipes import recipe_by_name
+    from semisynth.synthesizers.composition import recipe_by_name
     from semisynth.training.precision import dtype_policy
 
     recipe, dtype = recipe_by_name(job.network), dtype_policy(job.precision)
@@ -216,7 +216,7 @@ def pair_loop(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     import tensorflow as tf
 
     from semisynth.data.pixels import to_signed
-    from semisynth.synthesizers.recipes import recipe_by_name
+    from semisynth.synthesizers.composition import recipe_by_name
 
     recipe, batch = recipe_by_name(job.network), job.batch
     generator, discriminator = networks(recipe)
@@ -344,7 +344,7 @@ def place(row: dict[str, str]) -> tuple[int, int, str]:
 def operations(network: str, batch: int) -> float:
     """Floating-point operations of a training step's layers; NOTE says how they are counted."""
     from semisynth.networks.labeller import labeller
-    from semisynth.synthesizers.recipes import recipe_by_name
+    from semisynth.synthesizers.composition import recipe_by_name
 
     known = Job("", network, "", batch, 0, 0, 0, "").known
     if network == "labeller":

@@ -15,7 +15,7 @@ ROWS = [
     {"scoring", "sampling"},
     {"synthesizers", "classifiers", "augmentation", "quality", "anomaly", "reporting", "params"},
     {"training"},
-    {"data", "networks", "losses"},
+    {"data", "networks", "losses", "recipes"},
     {"files"},
     {"errors"},
 ]

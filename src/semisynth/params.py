@@ -4,7 +4,7 @@ import math
 import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -21,6 +21,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from semisynth.errors import SemisynthError
+from semisynth.recipes import NAMED
 
 Positive = Annotated[int, Field(gt=0)]
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
@@ -31,20 +32,12 @@ NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Range = Annotated[list[Probability], Field(min_length=2, max_length=2)]
 ClassifierName = Literal["cnn", "lightgbm", "svm", "logistic"]
 ArmName = Literal["classical", "synthetic", "pseudo", "synthetic+classical", "all"]
-AdversarialName = Literal[
-    "semi_acgan",
-    "acgan",
-    "dcgan",
-    "vanilla_gan",
-    "dense_gan",
-    "dense_cgan",
-    "tanh_conv_gan",
-    "dcgan_small",
-    "wgan",
-    "wgan_gp",
-    "sgan",
-]
-RecipeName = Literal[AdversarialName, "vae", "cvae", "lstm"]
+if TYPE_CHECKING:
+    AdversarialName: TypeAlias = str
+    RecipeName: TypeAlias = str
+else:
+    AdversarialName = Literal[tuple(NAMED)]
+    RecipeName = Literal[AdversarialName, "vae", "cvae", "lstm"]
 PrecisionName = Literal["auto", "float32", "bfloat16"]
 AutoencoderName = Literal["undercomplete", "denoising", "linear"]
 AnomalyKind = Literal["noise", "inverted", "shuffled", "blended", "letter"]

@@ -3,8 +3,8 @@ from dataclasses import replace
 
 import pytest
 
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20

@@ -9,8 +9,8 @@ from PIL import Image
 
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import load_detector
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20

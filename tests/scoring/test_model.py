@@ -8,9 +8,9 @@ from semisynth.anomaly.suite import Suite, from_arrays
 from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import KIND, PREPROCESSING, DetectorModel, References, digest_of, load_detector
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.bundle import save_bundle
 from semisynth.training.precision import dtype_policy
 

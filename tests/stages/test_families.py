@@ -17,9 +17,9 @@ from semisynth.params import RecipeName
 from semisynth.scoring.model import load_detector
 from semisynth.stages import augment, fit_detector, synthesize, train_synthesizer
 from semisynth.synthesizers.companion import load_companion, told_classes
+from semisynth.synthesizers.composition import RECIPES
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.patches import unigram_entropy
-from semisynth.synthesizers.recipes import RECIPES
 from semisynth.synthesizers.sampler import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"

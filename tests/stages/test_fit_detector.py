@@ -10,8 +10,8 @@ from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.scoring.model import digest_of, load_detector
 from semisynth.stages.fit_detector import fit_detector
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 SECTION = {

@@ -14,8 +14,8 @@ from semisynth.errors import SemisynthError
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import load_detector
 from semisynth.stages.score_anomalies import score_anomalies
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"

@@ -11,8 +11,8 @@ from semisynth.errors import SemisynthError
 from semisynth.networks.labeller import labeller
 from semisynth.stages import synthesize as stage
 from semisynth.synthesizers.companion import save_companion
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"

@@ -1,18 +1,19 @@
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
-from semisynth.params import RecipeParts
+from semisynth.params import AdversarialName, RecipeName, RecipeParts
+from semisynth.recipes import NAMED
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import load_detector
-from semisynth.synthesizers.composition import PARTS, recipe_from
+from semisynth.synthesizers.composition import PARTS, RECIPES, recipe_by_name, recipe_from
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import build_synthesizer, load_synthesizer
 from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
-from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.stabilisers import Stabilisers
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.determinism import seed_everything
@@ -203,3 +204,10 @@ def test_a_recipe_of_ones_own_trains_loads_and_scores_the_same(tmp_path):
     made.save(tmp_path / "detector")
     judged = load_detector(tmp_path / "detector").judge(images)
     np.testing.assert_array_equal(judged.realness, made.judge(images).realness)
+
+
+def test_an_entry_among_the_named_recipes_is_all_that_a_new_one_needs():
+    """Its parts are those that a user may exchange, beside networks and batch size; parameters take its name."""
+    assert {key for parts in NAMED.values() for key in parts} <= {*PARTS, "networks", "batch_size"}
+    assert list(RECIPES) == list(NAMED)
+    assert all(set(get_args(names)) >= set(NAMED) for names in (AdversarialName, RecipeName))

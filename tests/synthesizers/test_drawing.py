@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.drawing import draw_labelled, draw_wide
 from semisynth.synthesizers.model import build_synthesizer
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20

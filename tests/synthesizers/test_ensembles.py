@@ -3,9 +3,8 @@ import pytest
 
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
-from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.composition import recipe_by_name, recipe_from
 from semisynth.synthesizers.families import load_sampler, train_any
-from semisynth.synthesizers.recipes import recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer
 
 SIDE = 16

@@ -13,10 +13,11 @@ from semisynth.errors import SemisynthError
 from semisynth.params import AdversarialName
 from semisynth.synthesizers import pairs
 from semisynth.synthesizers.adversarial import AdversarialModel, Keys
+from semisynth.synthesizers.composition import RECIPES, recipe_by_name
 from semisynth.synthesizers.conditioning import AUXILIARY, NONE, ONE_MORE_CLASS, PROJECTION
 from semisynth.synthesizers.model import build_synthesizer
 from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
-from semisynth.synthesizers.recipes import OPTIMIZERS, RECIPES, recipe_by_name
+from semisynth.synthesizers.recipe import OPTIMIZERS
 from semisynth.synthesizers.stabilisers import Stabilisers
 from semisynth.synthesizers.training import train_synthesizer
 
@@ -288,7 +289,7 @@ def test_an_interrupted_training_with_every_stabiliser_ends_bit_identical(labell
 
 def test_uniform_latents_are_those_of_training_and_sampling():
     for latents in (
-        pairs.VANILLA.random_latents(200, KEY),
+        pairs.PAIRS["vanilla_gan"].random_latents(200, KEY),
         recipe_by_name("vanilla_gan").sampled_latents(200, np.random.default_rng(0)),
     ):
         assert latents.shape == (200, 20)
@@ -307,7 +308,7 @@ def test_uniform_latents_are_those_of_training_and_sampling():
             "vanilla_gan",
             {
                 "loss": CrossEntropy(gradient_penalty=10.0),
-                "pair": pairs.VANILLA.with_options(minibatch_discrimination=True),
+                "pair": pairs.PAIRS["vanilla_gan"].with_options(minibatch_discrimination=True),
             },
             "no minibatch discrimination, received",
         ),
@@ -343,7 +344,7 @@ def test_impossible_stabilisers_are_refused(changes, message):
 
 def test_an_option_that_a_discriminator_does_not_take_is_refused():
     with pytest.raises(SemisynthError, match="normalisation`: this base's discriminator takes minibatch_discrim"):
-        pairs.VANILLA.with_options(normalisation="layer")
+        pairs.PAIRS["vanilla_gan"].with_options(normalisation="layer")
 
 
 def test_a_class_head_without_labels_is_refused(labelled):

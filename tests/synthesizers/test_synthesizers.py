@@ -7,9 +7,8 @@ import pytest
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
-from semisynth.synthesizers.composition import recipe_from
+from semisynth.synthesizers.composition import RECIPES, recipe_by_name, recipe_from
 from semisynth.synthesizers.model import KIND, build_synthesizer, load_synthesizer
-from semisynth.synthesizers.recipes import RECIPES, recipe_by_name
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.bundle import save_bundle
 from semisynth.training.determinism import seed_everything

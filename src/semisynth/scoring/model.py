@@ -21,7 +21,7 @@ from semisynth.data.pixels import from_unit
 from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
 from semisynth.synthesizers.judging import discriminator_of
-from semisynth.synthesizers.recipes import Source
+from semisynth.synthesizers.recipe import Source
 from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import FixedBatch
 from semisynth.training.precision import Precision, dtype_policy

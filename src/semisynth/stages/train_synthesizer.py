@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,8 +21,8 @@ from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
-from semisynth.synthesizers.recipes import Recipe
-from semisynth.synthesizers.sampler import Sampler, check_every_class, check_labels
+from semisynth.synthesizers.recipe import Recipe
+from semisynth.synthesizers.sampler import Family, Sampler, check_every_class, check_labels
 from semisynth.synthesizers.spreading import Votes, pixel_votes, propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
@@ -45,22 +46,15 @@ def train_synthesizer(
     recipe = described(section.recipe_source)
     known, others = load_images(labelled), load_images(unlabelled)
     batch_size = section.batch_size or recipe.batch_size
-    has_labeller = recipe.learns_labels or not recipe.conditional
-    check_fits(recipe, known, batch_size)
-    if recipe.learns_classes:
-        check_every_class(recipe.name, known)
-    if has_labeller:
-        check_labels(recipe.name, known)
-    steps = update_steps(section.max_steps, section.max_passes, known.pool, batch_size)
-    epochs = min(section.epochs, steps)
-    steps = -(-steps // epochs) * epochs  # epochs of equal length
+    _check(recipe, known, batch_size)
+    epochs, steps = _epochs_and_steps(section, known.pool, batch_size)
     precision = resolve_precision(section.precision)
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
 
     labeller: keras.Model | None = None
     of_labeller: History = []
     votes: Votes = None
-    if has_labeller:
+    if _has_labeller(recipe):
         votes = pixel_votes(known, others.images)
         labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", votes)
     inner = labeller if recipe.learns_labels else None
@@ -94,15 +88,40 @@ def train_synthesizer(
         trained.named(known.class_names).save(folder)
         if labeller is not None and inner is None:
             save_companion(folder, labeller, side=known.side, classes=known.classes)
-    facts: dict[str, object] = {"dataset": known.dataset, "recipe": recipe.name, "steps": steps}
-    facts |= {"precision": precision, "labels_learned_from": len(taught) if recipe.learns_classes else 0}
-    facts |= progress.watch.summary()
-    if likelihood := likelihood_of(trained, known):
-        facts["of_labelled_images"] = likelihood
+    facts = {
+        "dataset": known.dataset,
+        "recipe": recipe.name,
+        "steps": steps,
+        "precision": precision,
+        "labels_learned_from": len(taught) if recipe.learns_classes else 0,
+        **progress.watch.summary(),
+        **_likelihood(trained, known),
+    }
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(progress.grids, folder, dirs_exist_ok=True)
     forget(resume)
+
+
+def _has_labeller(recipe: Recipe | Family) -> bool:
+    """Whether a labeller is trained: as a part of the recipe, or beside one that draws no classes."""
+    return recipe.learns_labels or not recipe.conditional
+
+
+def _check(recipe: Recipe | Family, known: ImageSet, batch_size: int) -> None:
+    """Raise SemisynthError where the recipe can't train on such images, or lacks the labels that it needs."""
+    check_fits(recipe, known, batch_size)
+    if recipe.learns_classes:
+        check_every_class(recipe.name, known)
+    if _has_labeller(recipe):
+        check_labels(recipe.name, known)
+
+
+def _epochs_and_steps(section: TrainSynthesizer, pool: int, batch_size: int) -> tuple[int, int]:
+    """How many epochs, and how many updates in all: a multiple of theirs, for epochs of equal length."""
+    steps = update_steps(section.max_steps, section.max_passes, pool, batch_size)
+    epochs = min(section.epochs, steps)
+    return epochs, -(-steps // epochs) * epochs
 
 
 @dataclass(frozen=True)
@@ -191,13 +210,20 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     )
 
 
-def _report(results: Path, history: History, of_labeller: History, facts: dict[str, object], *, unit: str) -> None:
+def _likelihood(trained: Sampler, known: ImageSet) -> dict[str, object]:
+    found = likelihood_of(trained, known)
+    return {"of_labelled_images": found} if found else {}
+
+
+def _report(
+    results: Path, history: History, of_labeller: History, facts: Mapping[str, object], *, unit: str
+) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
     _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses", unit)
     if of_labeller:
         measured["labeller"] = of_labeller[-1]
         _draw(results, "labeller", of_labeller, f"{facts['dataset']}, {facts['recipe']}: losses of the labeller")
-    write_json(results / "metrics.json", facts | measured)
+    write_json(results / "metrics.json", {**facts, **measured})
 
 
 def _draw(results: Path, name: str, history: History, title: str, unit: str = " (nats)") -> None:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from semisynth.losses import feature_matching_loss
 from semisynth.synthesizers.conditioning import Outputs
 from semisynth.synthesizers.objectives import Targets
-from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.stabilisers import ReplayBuffer, drawn_targets
 
 TRACKED = ("discriminator_loss", "generator_loss", "class_loss", "d_real", "d_fake")

@@ -1,14 +1,15 @@
-"""Recipes of a user's own: one of the named recipes, with some of its parts exchanged."""
+"""Recipes from their parts: the named ones, and those of a user's own, which exchange parts of a named one."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
 from semisynth.errors import SemisynthError
+from semisynth.recipes import NAMED
 from semisynth.synthesizers.objectives import LOSSES, Loss
-from semisynth.synthesizers.pairs import CONDITIONINGS, Pair
-from semisynth.synthesizers.recipes import OPTIMIZERS, BuildOptimizer, Recipe, Source, recipe_by_name
+from semisynth.synthesizers.pairs import CONDITIONINGS, PAIRS, Pair
+from semisynth.synthesizers.recipe import OPTIMIZERS, Recipe, Source
 from semisynth.synthesizers.stabilisers import Stabilisers
 
 Parts = Mapping[str, Any]
@@ -36,16 +37,30 @@ def recipe_from(source: Source) -> Recipe:
     for key, value in parts.items():
         _check("part", key, PARTS)
         _check_type(key, value)
-    base = recipe_by_name(str(source.get("base")))
-    return replace(
-        base,
-        name=f"{base.name} with {', '.join(f'{key} {value}' for key, value in parts.items()) or 'nothing else'}",
+    base = recipe_by_name(str(source.get("base"))).name
+    name = f"{base} with {', '.join(f'{key} {value}' for key, value in parts.items()) or 'nothing else'}"
+    return _composed(name, {**NAMED[base], **parts}, source)
+
+
+def recipe_by_name(name: str) -> Recipe:
+    """The recipe called `name`; SemisynthError with the nearest names where there is none."""
+    if name in RECIPES:
+        return RECIPES[name]
+    near = get_close_matches(name, RECIPES, 1)
+    hint = f"did you mean `{near[0]}`?" if near else f"known recipes: {', '.join(RECIPES)}"
+    raise SemisynthError(f"`train_synthesizer.recipe` names no recipe: `{name}`; {hint}")
+
+
+def _composed(name: str, parts: Parts, source: Source = "") -> Recipe:
+    _check("optimizer", parts["optimizer"], OPTIMIZERS)
+    return Recipe(
+        name=name,
         source=source,
-        pair=_pair(base.pair, parts),
-        loss=_loss(base.loss, parts),
-        stabilisers=_stabilisers(base.stabilisers, parts),
-        optimizer=_optimizer(base.optimizer, parts),
-        **{key: parts[key] for key in NUMBERS if key in parts},
+        pair=_pair(PAIRS[parts["networks"]], parts),
+        loss=_loss(parts),
+        stabilisers=_stabilisers(parts),
+        optimizer=OPTIMIZERS[parts["optimizer"]],
+        **{key: parts[key] for key in [*NUMBERS, "batch_size"] if key in parts},
     )
 
 
@@ -57,25 +72,16 @@ def _pair(pair: Pair, parts: Parts) -> Pair:
     return pair.conditioned(parts["conditioning"])
 
 
-def _loss(loss: Loss, parts: Parts) -> Loss:
-    slope = asdict(loss) | {key: parts[key] for key in SLOPE if key in parts}
-    if "loss" not in parts:
-        return replace(loss, **slope)
-    _check("loss", parts["loss"], LOSSES)
-    return LOSSES[parts["loss"]](**slope)
+def _loss(parts: Parts) -> Loss:
+    name = parts.get("loss", "cross_entropy")
+    _check("loss", name, LOSSES)
+    return LOSSES[name](**{key: parts[key] for key in SLOPE if key in parts})
 
 
-def _stabilisers(stabilisers: Stabilisers, parts: Parts) -> Stabilisers:
+def _stabilisers(parts: Parts) -> Stabilisers:
     given = {key: parts[key] for key in STABILISERS if key in parts}
-    ranges: dict[str, Any] = {key: tuple(value) for key, value in given.items() if isinstance(value, list)}
-    return replace(stabilisers, **given | ranges)
-
-
-def _optimizer(optimizer: BuildOptimizer, parts: Parts) -> BuildOptimizer:
-    if "optimizer" not in parts:
-        return optimizer
-    _check("optimizer", parts["optimizer"], OPTIMIZERS)
-    return OPTIMIZERS[parts["optimizer"]]
+    ranges: dict[str, Any] = {key: tuple(given[key]) for key in RANGES if key in given}
+    return Stabilisers(**given | ranges)
 
 
 def _check_type(key: str, value: Any) -> None:
@@ -104,3 +110,6 @@ def _check(what: str, name: str, known: Iterable[str]) -> None:
         near = get_close_matches(str(name), known, 1)
         hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
         raise SemisynthError(f"`train_synthesizer.recipe` names no {what}: `{name}`; {hint}")
+
+
+RECIPES = {name: _composed(name, parts) for name, parts in NAMED.items()}

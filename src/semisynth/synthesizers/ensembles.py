@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from semisynth.data.imageset import ImageSet
 from semisynth.networks.ensemble import pooled
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.checkpoint import History
 

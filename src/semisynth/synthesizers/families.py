@@ -15,7 +15,7 @@ from semisynth.errors import UsageError
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import KIND, load_synthesizer
 from semisynth.synthesizers.patches import unigram_entropy
-from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler
 from semisynth.synthesizers.sequence_sampler import SequenceSampler, load_sequences
 from semisynth.synthesizers.sequences import train_lstm

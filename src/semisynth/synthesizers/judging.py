@@ -5,7 +5,7 @@ import keras
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.pixel_features import pixel_features
 from semisynth.synthesizers.composition import recipe_from
-from semisynth.synthesizers.recipes import Recipe, Source
+from semisynth.synthesizers.recipe import Recipe, Source
 from semisynth.synthesizers.sampler import FAMILIES, Family
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from semisynth.data.pixels import from_signed
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.composition import recipe_from
-from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import class_names_in
 from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
 from semisynth.training.inference import batched_outputs

@@ -1,4 +1,4 @@
-"""Pairs of networks that train against each other, as recipes use them: a generator and a discriminator each."""
+"""Pairs of networks that train against each other, a generator and a discriminator, by the names recipes use."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -100,36 +100,40 @@ def _plain(module: Any, *, latent: Literal["normal", "uniform"], **options: Any)
     )
 
 
-ACGAN = Pair(
-    acgan.generator,
-    acgan.discriminator,
-    acgan.LATENT_SIZE,
-    AUXILIARY,
-    options={"minibatch_discrimination": False},
-)
-SEMI_ACGAN = Pair(
-    semi_acgan.generator,
-    semi_acgan.discriminator,
-    semi_acgan.LATENT_SIZE,
-    PROJECTION,
-    critic=semi_acgan.CRITIC,
-    options={"minibatch_discrimination": False},
-)
-DCGAN = _plain(dcgan, latent="normal", minibatch_discrimination=False)
-VANILLA = _plain(vanilla_gan, latent="uniform", minibatch_discrimination=False)
-DENSE = _plain(dense_gan, latent="normal", minibatch_discrimination=False)
-CONDITIONAL_DENSE = Pair(
-    dense_gan.conditional_generator,
-    dense_gan.conditional_discriminator,
-    dense_gan.LATENT_SIZE,
-    CONCATENATED,
-    options={"minibatch_discrimination": False},
-)
-TANH_CONVOLUTIONS = _plain(tanh_conv_gan, latent="uniform", minibatch_discrimination=False)
-SMALL = _plain(dcgan_small, latent="uniform", normalisation="batch", minibatch_discrimination=False)
-SMALL_CLASSIFIER = replace(
-    SMALL,
-    discriminator=dcgan_small.classifier,
-    conditioning=ONE_MORE_CLASS,
-    options={"normalisation": "layer", "minibatch_discrimination": False},
-)
+_SMALL = _plain(dcgan_small, latent="uniform", normalisation="batch", minibatch_discrimination=False)
+
+PAIRS = {
+    "acgan": Pair(
+        acgan.generator,
+        acgan.discriminator,
+        acgan.LATENT_SIZE,
+        AUXILIARY,
+        options={"minibatch_discrimination": False},
+    ),
+    "semi_acgan": Pair(
+        semi_acgan.generator,
+        semi_acgan.discriminator,
+        semi_acgan.LATENT_SIZE,
+        PROJECTION,
+        critic=semi_acgan.CRITIC,
+        options={"minibatch_discrimination": False},
+    ),
+    "dcgan": _plain(dcgan, latent="normal", minibatch_discrimination=False),
+    "vanilla_gan": _plain(vanilla_gan, latent="uniform", minibatch_discrimination=False),
+    "dense_gan": _plain(dense_gan, latent="normal", minibatch_discrimination=False),
+    "dense_cgan": Pair(
+        dense_gan.conditional_generator,
+        dense_gan.conditional_discriminator,
+        dense_gan.LATENT_SIZE,
+        CONCATENATED,
+        options={"minibatch_discrimination": False},
+    ),
+    "tanh_conv_gan": _plain(tanh_conv_gan, latent="uniform", minibatch_discrimination=False),
+    "dcgan_small": _SMALL,
+    "dcgan_small_classifier": replace(
+        _SMALL,
+        discriminator=dcgan_small.classifier,
+        conditioning=ONE_MORE_CLASS,
+        options={"normalisation": "layer", "minibatch_discrimination": False},
+    ),
+}

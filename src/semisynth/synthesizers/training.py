@@ -14,7 +14,7 @@ from semisynth.data.pixels import to_signed
 from semisynth.errors import SemisynthError
 from semisynth.synthesizers.adversarial import AdversarialModel
 from semisynth.synthesizers.model import Synthesizer, build_synthesizer
-from semisynth.synthesizers.recipes import Recipe
+from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, check_labels
 from semisynth.training.batches import balanced_batches, generated, index_batches
 from semisynth.training.checkpoint import History

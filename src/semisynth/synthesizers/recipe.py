@@ -1,8 +1,7 @@
-"""Recipes by name: which networks, which loss, which stabilisers. A recipe composes; it trains nothing itself."""
+"""What a recipe is: which networks, which loss, which stabilisers. It composes; it trains nothing itself."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import keras
@@ -12,9 +11,8 @@ from numpy.typing import NDArray
 from semisynth.errors import SemisynthError
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.ensemble import pooled
-from semisynth.synthesizers import pairs
 from semisynth.synthesizers.conditioning import Conditioning
-from semisynth.synthesizers.objectives import CrossEntropy, Loss, Wasserstein
+from semisynth.synthesizers.objectives import CrossEntropy, Loss
 from semisynth.synthesizers.pairs import Pair
 from semisynth.synthesizers.stabilisers import Stabilisers
 
@@ -173,108 +171,3 @@ def _nesterov(rate: float, momentum: float) -> keras.optimizers.Optimizer:
 
 
 OPTIMIZERS: dict[str, BuildOptimizer] = {"adam": _adam, "rmsprop": _rmsprop, "nesterov": _nesterov}
-ONE_SIDED = Stabilisers(real_targets=(0.95, 0.95))
-NEAR_0_AND_1 = Stabilisers(real_targets=(0.8, 1.0), fake_targets=(0.0, 0.2))
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe(
-            "acgan",
-            pairs.ACGAN,
-            _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
-            stabilisers=ONE_SIDED,
-        ),
-        Recipe(
-            "semi_acgan",
-            pairs.SEMI_ACGAN,
-            _adam,
-            generator_rate=0.0008,
-            discriminator_rate=0.0008,
-            class_weight=0.3,
-        ),
-        Recipe(
-            "dcgan",
-            pairs.DCGAN,
-            _rmsprop,
-            generator_rate=0.0001,
-            discriminator_rate=0.0002,
-            batch_size=256,
-        ),
-        Recipe(
-            "vanilla_gan",
-            pairs.VANILLA,
-            _adam,
-            generator_rate=0.001,
-            discriminator_rate=0.001,
-        ),
-        Recipe(
-            "dense_gan",
-            pairs.DENSE,
-            _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
-            stabilisers=NEAR_0_AND_1,
-            batch_size=128,
-        ),
-        Recipe(
-            "dense_cgan",
-            pairs.CONDITIONAL_DENSE,
-            _adam,
-            generator_rate=0.0005,  # at .0002 its digits come to be those asked for after the default budget
-            discriminator_rate=0.0005,
-            stabilisers=NEAR_0_AND_1,
-            batch_size=128,
-        ),
-        Recipe(
-            "tanh_conv_gan",
-            pairs.TANH_CONVOLUTIONS,
-            _nesterov,
-            generator_rate=0.0005,
-            discriminator_rate=0.0005,
-            batch_size=32,
-        ),
-        Recipe(
-            "dcgan_small",
-            pairs.SMALL,
-            _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
-        ),
-        Recipe(
-            "wgan",
-            pairs.SMALL,
-            _rmsprop,
-            generator_rate=0.00005,
-            discriminator_rate=0.00005,
-            loss=Wasserstein(clip=0.01),
-        ),
-        Recipe(
-            "wgan_gp",
-            pairs.SMALL.with_options(normalisation="layer"),
-            _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
-            loss=Wasserstein(gradient_penalty=10.0),
-        ),
-        Recipe(
-            "sgan",
-            pairs.SMALL_CLASSIFIER,
-            _adam,
-            generator_rate=0.0002,
-            discriminator_rate=0.0002,
-            stabilisers=Stabilisers(feature_matching=True),
-        ),
-    )
-}
-
-
-def recipe_by_name(name: str) -> Recipe:
-    """The recipe called `name`; SemisynthError with the nearest names where there is none."""
-    if name in RECIPES:
-        return RECIPES[name]
-    near = get_close_matches(name, RECIPES, 1)
-    hint = f"did you mean `{near[0]}`?" if near else f"known recipes: {', '.join(RECIPES)}"
-    raise SemisynthError(f"`train_synthesizer.recipe` names no recipe: `{name}`; {hint}")
