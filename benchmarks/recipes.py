@@ -48,13 +48,13 @@ METRICS = {
     "gan_train_accuracy": "GAN-train",
     "label_agreement": "GAN-test",
     "mode_entropy": "mode entropy",
+    "class_histogram_distance.total_variation": "classes: TV",
     "diversity_ratio": "diversity",
 }
 MORE = {
     "memorisation_auroc": "memorisation",
     "nearest_distance_ratio": "nearest ratio",
-    "class_histogram_distance.total_variation": "classes: TV",
-    "class_histogram_distance.kl_divergence": "KL",
+    "class_histogram_distance.kl_divergence": "classes: KL",
     "class_histogram_distance.jensen_shannon": "JS",
     "class_histogram_distance.earth_movers": "EMD",
     "pixel_histogram_distance.total_variation": "grey levels: TV",
@@ -67,7 +67,7 @@ REAL = {  # what as many real images reach, by the name of what it is beside
     "kernel_distance": "kernel_floor",
     **{name: f"{name}_of_real" for name in ("precision", "recall", "density", "coverage")},
     **{name: f"{name}_of_real" for name in ("gan_train_accuracy", "memorisation_auroc", "nearest_distance_ratio")},
-    **{name: name.replace("distance", "floor", 1) for name in MORE if "histogram" in name},
+    **{name: name.replace("distance", "floor", 1) for name in {**METRICS, **MORE} if "histogram" in name},
 }
 ALSO = ["kernel_distance_sd", "instrument_accuracy", "memorised_share", "mode_entropy_of_even_classes"]
 MEASURED = [*METRICS, *MORE, *REAL.values(), *ALSO]

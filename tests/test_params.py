@@ -59,6 +59,8 @@ def test_unknown_key_is_told_with_the_nearest_known(
     [
         ({"base": "dcgan_smal"}, "`train_synthesizer.recipe.base`: input should be"),
         ({"base": "dcgan", "los": 1}, "`train_synthesizer.recipe.los` is an unknown key, did you mean `loss`?"),
+        ({"base": "dcgan_smal"}, "received 'dcgan_smal' (str), did you mean `dcgan_small`?"),
+        ({"base": "dcgan", "loss": "waserstein"}, "received 'waserstein' (str), did you mean `wasserstein`?"),
         ({"loss": "wasserstein"}, "`train_synthesizer.recipe.base` is missing"),
         ({"base": "dcgan", "real_targets": [0.5]}, "`train_synthesizer.recipe.real_targets`: list should have"),
         (
@@ -73,6 +75,13 @@ def test_parts_of_a_recipe_are_checked(tmp_path: Path, recipe: dict[str, object]
     with pytest.raises(SemisynthError) as failure:
         load(tmp_path, tree)
     assert message in str(failure.value)
+
+
+def test_a_temperature_below_0_is_refused(tmp_path: Path) -> None:
+    tree = shipped()
+    tree["train_synthesizer"]["lstm"]["temperature"] = -0.5
+    with pytest.raises(SemisynthError, match=r"lstm\.temperature`: input should be greater than or equal to 0"):
+        load(tmp_path, tree)
 
 
 def test_a_recipe_is_a_name_or_the_parts_that_were_given(tmp_path: Path) -> None:

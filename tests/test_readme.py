@@ -3,6 +3,9 @@
 import json
 import re
 from pathlib import Path
+from typing import get_args
+
+from semisynth.params import RecipeName
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -23,6 +26,11 @@ def test_the_first_table_is_the_one_that_was_measured():
 def test_the_results_are_those_of_the_default_run():
     metrics = json.loads((ROOT / "results" / "compare" / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics["dataset"], metrics["labelled"]) == ("mnist", 100)
+
+
+def test_the_table_of_recipes_names_each():
+    table = README.split("| recipe | what |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(get_args(RecipeName))
 
 
 def test_links_and_pictures_exist():

@@ -1,8 +1,9 @@
-"""The adversarial recipes by name, in the words of a recipe in params.yaml. The next one is an entry here.
+"""The adversarial recipes by name. The next one over networks that there are is an entry here, and nothing else.
 
-`networks` names a pair in `synthesizers.pairs`, with the conditioning that it is made for; `batch_size` holds
-where parameters give none. What is left out is as in `synthesizers.recipe.Recipe`. Plain values, so that a
-misspelt name is refused before any network is built. `README.md` says what each recipe is, with its source.
+The words are those of a recipe in params.yaml, and two more: `networks` names a pair in `synthesizers.pairs`, with
+the conditioning that it is made for, and `batch_size` holds where parameters give none. Rates and `optimizer` are
+needed; what else is left out is as in `synthesizers.recipe.Recipe`. Plain values, so that a misspelt name is
+refused before any network is built. `README.md` says what each recipe is.
 """
 
 from typing import Any

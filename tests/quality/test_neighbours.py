@@ -1,6 +1,7 @@
 import tracemalloc
 
 import numpy as np
+import prdc
 import pytest
 
 from semisynth.quality import neighbours
@@ -66,7 +67,6 @@ def test_two_samples_of_one_gaussian_give_the_published_values():
 
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(120, 90, 5, 5), (60, 200, 40, 3), (30, 30, 2, 1)])
 def test_equal_to_the_authors_package(n, m, d, k):
-    prdc = pytest.importorskip("prdc")
     random = np.random.default_rng(n)
     real, synthetic = random.normal(size=(n, d)), random.normal(size=(m, d)) + 0.3
     expected = prdc.compute_prdc(real, synthetic, k)

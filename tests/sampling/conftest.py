@@ -5,6 +5,7 @@ import pytest
 
 from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.model import build_synthesizer
+from semisynth.synthesizers.variational import build_variational
 from semisynth.training.determinism import seed_everything
 
 SIDE = 20
@@ -18,6 +19,8 @@ def synthesizer():
     @functools.cache
     def build(name="semi_acgan"):
         seed_everything(0)
+        if name in ("vae", "cvae"):
+            return build_variational(name, SIDE, len(NAMES), latent_size=2).named(NAMES)
         return replace(build_synthesizer(recipe_by_name(name), SIDE, len(NAMES)), class_names=NAMES)
 
     return build

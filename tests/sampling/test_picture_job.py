@@ -29,6 +29,18 @@ def test_a_picture_has_the_same_bytes_again_and_nothing_is_cut_off(bundle, image
         assert (edge == 255).all()
 
 
+@pytest.mark.parametrize(
+    ("recipe", "picture"),
+    [("vae", "manifold"), ("vae", "interpolation"), ("vae", "style"), ("cvae", "classes"), ("cvae", "style")],
+)
+def test_a_saved_autoencoder_has_pictures_too(bundle, images, tmp_path, recipe, picture):
+    options = PictureOptions(picture, columns=3, images=images if picture == "style" else None)
+    rows = 3 if recipe == "cvae" or picture == "manifold" else 1
+    told = write_picture(bundle(recipe), tmp_path / "a.png", options)
+    assert told.startswith(f"{tmp_path / 'a.png'}: {3 * rows} images")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_a_style_is_that_of_the_rows_asked_for(bundle, images, tmp_path):
     def drawn(rows):
         options = PictureOptions("style", columns=3, images=images, rows=rows, force=True)

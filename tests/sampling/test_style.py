@@ -46,6 +46,13 @@ def test_a_recipe_without_classes_is_searched_too(synthesizer, planted, monkeypa
     assert found_latents(synthesizer("dcgan"), planted, seed=0).shape == (4, 100)
 
 
+def test_the_search_stays_where_latents_are_uniform(synthesizer, planted, monkeypatch):
+    monkeypatch.setattr(style, "STEPS", 30)
+    monkeypatch.setattr(style, "PRIOR", -1.0)  # which drives every component outwards
+    assert np.abs(found_latents(synthesizer("vanilla_gan"), planted, seed=0)).max() == 1
+    assert np.abs(found_latents(synthesizer("dcgan"), planted, seed=0)).max() > 1
+
+
 def test_the_search_keeps_to_the_member_of_the_nearest_drawn_image(planted, monkeypatch):
     seed_everything(0)
     recipe = recipe_from({"base": "vanilla_gan", "ensemble": 2})

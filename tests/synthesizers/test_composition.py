@@ -6,11 +6,11 @@ import pytest
 
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
-from semisynth.params import AdversarialName, RecipeName, RecipeParts
+from semisynth.params import AdversarialName, RecipeParts
 from semisynth.recipes import NAMED
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import load_detector
-from semisynth.synthesizers.composition import PARTS, RECIPES, recipe_by_name, recipe_from
+from semisynth.synthesizers.composition import PARTS, RECIPES, composed, recipe_by_name, recipe_from
 from semisynth.synthesizers.ensembles import train_ensemble
 from semisynth.synthesizers.model import build_synthesizer, load_synthesizer
 from semisynth.synthesizers.objectives import CrossEntropy, Wasserstein
@@ -206,8 +206,31 @@ def test_a_recipe_of_ones_own_trains_loads_and_scores_the_same(tmp_path):
     np.testing.assert_array_equal(judged.realness, made.judge(images).realness)
 
 
-def test_an_entry_among_the_named_recipes_is_all_that_a_new_one_needs():
-    """Its parts are those that a user may exchange, beside networks and batch size; parameters take its name."""
-    assert {key for parts in NAMED.values() for key in parts} <= {*PARTS, "networks", "batch_size"}
-    assert list(RECIPES) == list(NAMED)
-    assert all(set(get_args(names)) >= set(NAMED) for names in (AdversarialName, RecipeName))
+def test_a_new_entry_among_the_named_recipes_composes_and_trains(monkeypatch, tmp_path):
+    parts = {"networks": "vanilla_gan", "optimizer": "adam", "generator_rate": 0.001, "discriminator_rate": 0.001}
+    monkeypatch.setitem(NAMED, "mine", parts | {"replay": 8, "batch_size": 4})
+    monkeypatch.setitem(RECIPES, "mine", composed("mine", NAMED["mine"]))
+    recipe, labelled = recipe_from("mine"), noise_of_three_classes()
+    assert (recipe.batch_size, recipe.stabilisers.replay, recipe.conditional) == (4, 8, False)
+    trained, _ = train_synthesizer(recipe, labelled.images, labelled, steps=1, epochs=1, batch_size=4, seed=1)
+    trained.save(tmp_path / "synthesizer")
+    assert load_synthesizer(tmp_path / "synthesizer").recipe is recipe
+    own = recipe_from({"base": "mine", "replay": 0})
+    assert (own.batch_size, own.stabilisers.replay) == (4, 0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"network": "dcgan"}, "no part: `network`; did you mean `networks`"),
+        ({"networks": "dcgan_smal"}, "no networks: `dcgan_smal`; did you mean `dcgan_small`"),
+        ({"optimizer": None}, "no optimizer: `None`; known: adam"),
+    ],
+)
+def test_a_misspelt_entry_is_told(wrong, message):
+    with pytest.raises(SemisynthError, match=message):
+        composed("mine", NAMED["dcgan"] | wrong)
+
+
+def test_parameters_know_every_named_recipe():
+    assert set(get_args(AdversarialName)) == set(NAMED)

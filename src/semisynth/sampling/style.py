@@ -53,6 +53,8 @@ def found_latents(synthesizer: Sampler, chosen: ImageSet, *, seed: int) -> Laten
             norm = tf.reduce_mean(tf.square(latents.value), axis=1)  # (n,)
             loss = tf.reduce_sum(distance + PRIOR * norm)
         optimizer.apply([moves * tape.gradient(loss, latents.value)], [latents])
+        if synthesizer.recipe.latent == "uniform":
+            latents.assign(tf.clip_by_value(latents.value, -1.0, 1.0))  # beyond, the generator was never trained
 
     compiled = tf.function(step)
     for _ in range(STEPS):

@@ -23,6 +23,7 @@ NAMES, FLAGS = (
     ["minibatch_discrimination", "feature_matching"],
 )
 RANGES, COUNTS = ["real_targets", "fake_targets"], ["replay", "ensemble"]
+OF_NAMED = ["networks", "batch_size"]
 PARTS = ["conditioning", *OPTIONS, "loss", *SLOPE, *STABILISERS, "optimizer", *NUMBERS]
 
 
@@ -39,7 +40,7 @@ def recipe_from(source: Source) -> Recipe:
         _check_type(key, value)
     base = recipe_by_name(str(source.get("base"))).name
     name = f"{base} with {', '.join(f'{key} {value}' for key, value in parts.items()) or 'nothing else'}"
-    return _composed(name, {**NAMED[base], **parts}, source)
+    return composed(name, {**NAMED[base], **parts}, source)
 
 
 def recipe_by_name(name: str) -> Recipe:
@@ -51,8 +52,12 @@ def recipe_by_name(name: str) -> Recipe:
     raise SemisynthError(f"`train_synthesizer.recipe` names no recipe: `{name}`; {hint}")
 
 
-def _composed(name: str, parts: Parts, source: Source = "") -> Recipe:
-    _check("optimizer", parts["optimizer"], OPTIMIZERS)
+def composed(name: str, parts: Parts, source: Source = "") -> Recipe:
+    """The recipe of all its parts, as in `semisynth.recipes.NAMED`, called `name`; errors as of `recipe_from`."""
+    for key in parts:
+        _check("part", key, [*PARTS, *OF_NAMED])
+    _check("networks", parts.get("networks"), PAIRS)
+    _check("optimizer", parts.get("optimizer"), OPTIMIZERS)
     return Recipe(
         name=name,
         source=source,
@@ -105,11 +110,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _check(what: str, name: str, known: Iterable[str]) -> None:
+def _check(what: str, name: Any, known: Iterable[str]) -> None:
     if name not in known:
         near = get_close_matches(str(name), known, 1)
         hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(known)}"
         raise SemisynthError(f"`train_synthesizer.recipe` names no {what}: `{name}`; {hint}")
 
 
-RECIPES = {name: _composed(name, parts) for name, parts in NAMED.items()}
+RECIPES = {name: composed(name, parts) for name, parts in NAMED.items()}

@@ -113,5 +113,8 @@ def load_weights(path: Path, model: keras.Model) -> None:
     received = [None if weight is None else weight.shape for weight in weights]
     expected = [tuple(weight.shape) for weight in model.weights]
     if received != expected:
-        raise SemisynthError(f"{path}: weights of shapes {expected} expected, received {received}")
+        raise SemisynthError(
+            f"{path}: weights of shapes {expected} expected, received {received}; "
+            "was it made by another version of semisynth?"
+        )
     model.set_weights(weights)
