@@ -11,6 +11,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import keras
 import numpy as np
@@ -18,8 +19,10 @@ import pandas as pd
 from machine import ROOT, commit_of, cores, known_rows, processor
 from numpy.typing import NDArray
 
+from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.metrics import auroc, average_precision, ranking_by_kind
 from semisynth.anomaly.planted import plant
+from semisynth.anomaly.restoring import Autoencoder, AutoencoderDetector
 from semisynth.anomaly.suite import ENSEMBLE, Suite
 from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
@@ -27,6 +30,7 @@ from semisynth.files import write_csv, write_text
 from semisynth.reporting.figures import save_bars
 from semisynth.reporting.tables import markdown_table
 from semisynth.scoring.fitting import fit_detector_model
+from semisynth.scoring.model import DetectorModel
 from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.model import Synthesizer
@@ -155,16 +159,17 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
     )
     same = dict(zip(KEY, case.key, strict=True)) | settings(recipe, budget)
     rows, normal_scores = [], {}
+    normal = model.judge(images[:FITTED])
     if case.protocol == "planted":
         hidden = plant(KINDS, test.images, test.labels, per_kind=PER_KIND, normal=NORMAL, seed=case.seed)
-        scores = model.suite.scores(model.judge(hidden.images), model.suite.names)
+        scores = scores_of(model, normal, model.judge(hidden.images), case.seed)
         for name, values in scores.items():
             found = same | {"commit": commit, "detector": name}
             rows += [found | {"target": kind} | ranks for kind, ranks in ranking_by_kind(hidden, values).items()]
             normal_scores[name] = values[~hidden.is_anomaly]
     else:
         is_anomaly = (test.labels == int(case.target)) == (case.protocol == "left_out")
-        scores = model.suite.scores(model.judge(test.images), model.suite.names)
+        scores = scores_of(model, normal, model.judge(test.images), case.seed)
         for name, values in scores.items():
             ranks = {
                 "auroc": auroc(is_anomaly, values),
@@ -177,12 +182,19 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
     write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *rows])  # last: it says that the case is done
 
 
+def scores_of(model: DetectorModel, normal: Judged, judged: Judged, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Every detector's scores: those of the suite, and autoencoders' of every kind, trained on `normal` images."""
+    kinds = {kind: AutoencoderDetector(kind, random_state=seed).fit(normal) for kind in get_args(Autoencoder)}
+    of_kinds = {f"autoencoder, {kind}": detector.score_samples(judged) for kind, detector in kinds.items()}
+    return model.suite.scores(judged, model.suite.names) | of_kinds
+
+
 def false_alarms(
     base: dict[str, str], suite: Suite, scores: dict[str, NDArray[np.float64]]
 ) -> Iterator[dict[str, object]]:
     """The share of normal test images whose p-value is at most alpha, for each alpha that is asked."""
-    for name, values in scores.items():
-        p_values = suite.p_values(name, values)
+    for name in suite.names:
+        p_values = suite.p_values(name, scores[name])
         for alpha in ALPHAS:
             rate = float(np.mean(p_values <= alpha))
             yield base | {"detector": name, "alpha": alpha, "false_alarm_rate": rate}

@@ -1,11 +1,12 @@
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 
 from semisynth.data.imageset import ImageSet
 from semisynth.quality.collapse import Diversity
-from semisynth.quality.watching import CollapseWatch
+from semisynth.quality.watching import CollapseWatch, eyes_of
 
 
 def noise(seed, count):
@@ -43,6 +44,27 @@ def test_it_goes_on_with_what_was_measured_before_and_measures_an_epoch_anew(wat
     assert again.look(2, repeated(noise(1, 1)), None)
     assert again.look(2, noise(1, 500), None) is None
     assert len(again.epochs()) == 2
+
+
+def test_a_network_sees_what_pixels_do_not(tmp_path):
+    """A planted network tells the balance of left and right: samples of one balance are alike to it."""
+    images = keras.Input((16, 16, 1))
+    halves = keras.layers.Flatten()(keras.layers.AveragePooling2D((16, 8))(images + 1))
+    eyes = eyes_of(keras.Model(images, {"features": halves}))
+    seen = eyes(noise(3, 700))
+    assert (seen.shape, seen.dtype) == ((700, 2), np.float32)
+    assert np.square(seen).sum(axis=1) == pytest.approx(1)
+    balance = np.random.default_rng(0).uniform(0.2, 1, (60, 1, 2, 1))
+    real = (noise(0, 60).reshape(60, 16, 2, 8) * balance).reshape(60, 16, 16).astype(np.uint8)
+    by_pixels, by_network = (
+        CollapseWatch(replace(REAL, images=real), tmp_path / name, seed=1, **options)
+        for name, options in (("pixels", {}), ("network", {"eyes": eyes}))
+    )
+    samples = noise(1, 500)
+    heard = [[watch.look(number, samples, None) for number in (1, 2)] for watch in (by_pixels, by_network)]
+    assert heard[0] == [None, None]
+    assert heard[1][0] is None
+    assert "differ from one another 0.1" in heard[1][1]
 
 
 def test_one_image_a_class_is_seen_within_the_classes(watch):

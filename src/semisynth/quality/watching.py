@@ -1,10 +1,12 @@
 """Watches each epoch's samples for mode collapse; what it measured waits beside the state of the training."""
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.neighbors import KNeighborsClassifier
@@ -13,13 +15,28 @@ from semisynth.data.imageset import ImageSet
 from semisynth.data.pixels import flat
 from semisynth.files import write_json
 from semisynth.quality.collapse import Diversity, collapse_warning, measure_diversity
+from semisynth.training.inference import FixedBatch
 
 SAMPLES, REFERENCES = 500, 5000
+
+Eyes = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def eyes_of(network: keras.Model) -> Eyes:
+    """What a network sees in images uint8 (n, side, side): its `features` float32 (n, d), of length 1."""
+    call = FixedBatch(lambda batch: network(batch, training=False), SAMPLES)
+
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        starts = range(0, len(images), SAMPLES)
+        seen = np.concatenate([call(images[start : start + SAMPLES])["features"] for start in starts])
+        return np.asarray(seen / np.maximum(np.linalg.norm(seen, axis=1, keepdims=True), 1e-12))
+
+    return features
 
 
 @dataclass(frozen=True)
 class CollapseWatch:
-    """Compares samples with `real` images, pixel by pixel, within each class where theirs are known.
+    """Compares samples with `real` images by what `eyes` see, pixels or features, within each class where known.
 
     Where nothing tells the samples' classes, they are counted as those of the nearest of 5,000 `real` images
     (Cover and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels. Trainings of `each` epochs that follow
@@ -33,6 +50,7 @@ class CollapseWatch:
     folder: Path
     seed: int
     each: int | None = None
+    eyes: Eyes = flat
 
     @cached_property
     def asked(self) -> NDArray[np.int64]:
@@ -50,10 +68,10 @@ class CollapseWatch:
         real = self._some_real
         if len(np.unique(real.images, axis=0)) <= real.classes:
             return None
-        rows = flat(samples)
+        rows = self.eyes(samples)
         labels = None if classes is None else (classes, real.labels)
         shown = classes if told and classes is not None else self._nearest.predict(rows)
-        measured = measure_diversity(rows, flat(real.images), labels, shown, real.classes)
+        measured = measure_diversity(rows, self.eyes(real.images), labels, shown, real.classes)
         write_json(self.folder / f"epoch_{number:04d}.json", asdict(measured))
         epochs = self._trainings()[-1]
         return None if collapse_warning(epochs[:-1]) else collapse_warning(epochs)
@@ -61,7 +79,7 @@ class CollapseWatch:
     @cached_property
     def _nearest(self) -> KNeighborsClassifier:
         some = self._some(REFERENCES)
-        return KNeighborsClassifier(1, algorithm="brute").fit(flat(some.images), some.labels)
+        return KNeighborsClassifier(1, algorithm="brute").fit(self.eyes(some.images), some.labels)
 
     @cached_property
     def _some_real(self) -> ImageSet:

@@ -12,9 +12,10 @@ import numpy as np
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
+from semisynth.data.pixels import flat
 from semisynth.files import replacing_folder, write_csv, write_json
 from semisynth.params import TrainSynthesizer, load_params
-from semisynth.quality.watching import CollapseWatch
+from semisynth.quality.watching import CollapseWatch, eyes_of
 from semisynth.reporting.figures import save_grid, save_lines
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.companion import save_companion
@@ -63,7 +64,13 @@ def train_synthesizer(
         dataset=known.dataset,
         recipe=recipe.name,
         class_names=known.class_names,
-        watch=CollapseWatch(taught, resume / "diversity", section.seed, each=epochs),
+        watch=CollapseWatch(
+            taught,
+            resume / "diversity",
+            section.seed,
+            each=epochs,
+            eyes=eyes_of(labeller) if labeller else flat,
+        ),
         grids=resume / "samples",
         seed=section.seed,
     )
@@ -95,6 +102,7 @@ def train_synthesizer(
         "precision": precision,
         "labels_learned_from": len(taught) if recipe.learns_classes else 0,
         **progress.watch.summary(),
+        "diversity_seen_in": "features of the labeller" if labeller else "pixels",
         **_likelihood(trained, known),
     }
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
