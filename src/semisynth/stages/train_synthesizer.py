@@ -56,7 +56,7 @@ def train_synthesizer(
     of_labeller: History = []
     votes: Votes = None
     if _has_labeller(recipe):
-        votes = pixel_votes(known, others.images)
+        votes = pixel_votes(known, others.images) if recipe.learns_labels else None  # used again below
         labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", votes)
     inner = labeller if recipe.learns_labels else None
     taught = _taught(inner, known, others, section, votes)
