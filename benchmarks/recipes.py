@@ -4,7 +4,7 @@
 
 Trains each recipe (or those of --recipes) that benchmarks/recipes.csv lacks in a clone of HEAD, with as many
 updates as should fit into the time by a trial on this machine, for `semi_acgan` at most its own; measures its
-images by `dvc repro evaluate_synthetic`; appends a row, two for a recipe whose latents are stretched; and writes
+images as `evaluate_synthetic` does; appends a row, two for a recipe whose latents are stretched; and writes
 benchmarks/recipes.md and its sheets of images. Safe to kill. SEMISYNTH_MIRROR is taken from the environment.
 """
 
@@ -28,12 +28,13 @@ from semisynth.files import replacing_file, sha256_of, write_csv, write_text
 from semisynth.params import load_params
 from semisynth.reporting.figures import save_grid
 from semisynth.reporting.tables import markdown_table
+from semisynth.stages.evaluate_synthetic import findings
 from semisynth.stages.train_synthesizer import fitted_labeller
 from semisynth.synthesizers.composition import RECIPES
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.sampler import FAMILIES
 from semisynth.training.precision import resolve_precision
-from semisynth.training.resume import PACKAGE, resume_folder
+from semisynth.training.resume import PACKAGE, forget, resume_folder
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE, STRIPS = HERE / "recipes.csv", HERE / "recipes.md", HERE / "recipes"
@@ -74,6 +75,7 @@ MEASURED = [*METRICS, *MORE, *REAL.values(), *ALSO]
 COLUMNS = [*RUN, "steps", "seconds", "labels_from", *MEASURED, "commit"]
 SHOWN_PER_CLASS, PER_CLASS, MEASURING_STEPS = 2, 1000, 1000
 SHORT, LONG, MOST_TRIED, CLEAR_SECONDS = 24, 96, 20_000, 8.0  # updates, and seconds, of trials that tell a pace
+SHARES = 0.01, 0.04  # of its own updates, in the two trials of a recipe that has a labeller in it
 STAGE = ("python", "-m", "semisynth.stages.train_synthesizer")
 NOTE = f"""\
 Updates were fixed beforehand, by the pace of a trial; seconds are what the stage `train_synthesizer` then took,
@@ -99,6 +101,8 @@ class Bench:
     def __init__(self, clone: Path, dataset: str, labelled: int) -> None:
         self.clone, self.dataset, self.labelled = clone, dataset, labelled
         self.shipped = clone_head(clone, {})
+        if digests(PACKAGE) != digests(clone / "src" / "semisynth"):  # some of it is called from here
+            raise SystemExit(f"error: {PACKAGE} expected to be as in {clone}, which is HEAD; commit, or stash")
         self.write_params({}, {}, 1.0)
         measured(("dvc", "repro", "train_baseline"), clone)
 
@@ -124,36 +128,23 @@ class Bench:
             given = ("--labelled", "data/split/labelled.npz", "--unlabelled", "data/split/unlabelled.npz")
             return measured((*STAGE, *given, *out), self.clone).seconds
 
-    @staticmethod
-    def pace(short: float, trial: Callable[[int], float]) -> float:
-        """Seconds an update, from trials that grow until they differ from the `short` one by more than noise."""
-        steps = LONG
-        while (seconds := trial(steps) - short) < CLEAR_SECONDS and 4 * steps <= MOST_TRIED:
-            steps *= 4
-        return max(seconds, 0.01) / (steps - SHORT)
-
     def budget(self, recipe: str, minutes: float) -> tuple[int, int]:
-        """Updates of the networks, and of the labeller if any, that fit into `minutes`."""
+        """Updates of the networks, and of the labeller that is beside or in them, that fit into `minutes`."""
         own = self.shipped["train_synthesizer"]
-        few = SHORT if described(recipe).learns_labels else own["labeller"]["max_steps"]
-        short = self.trial(recipe, SHORT, few)
-        pace = self.pace(short, lambda steps: self.trial(recipe, steps, few))
-        begun = short - SHORT * pace
-        if not described(recipe).learns_labels:
-            return max(1, int((60 * minutes - begun) / pace)), few
-        of_labeller = self.pace(short, lambda steps: self.trial(recipe, SHORT, steps))
-        whole = own["max_steps"] * pace + own["labeller"]["max_steps"] * of_labeller
-        share = min(1.0, (60 * minutes - begun + SHORT * of_labeller) / whole)
-        return int(share * own["max_steps"]), int(share * own["labeller"]["max_steps"])
+        most, of_labeller = own["max_steps"], own["labeller"]["max_steps"]
+        if described(recipe).learns_labels:  # both are trained: as large a share of either
+            few, more = (self.trial(recipe, *(int(s * n) for n in (most, of_labeller))) for s in SHARES)
+            whole = (more - few) / (SHARES[1] - SHARES[0])
+            share = min(1.0, (60 * minutes - few + SHARES[0] * whole) / whole)
+            return int(share * most), int(share * of_labeller)
+        short = self.trial(recipe, SHORT, of_labeller)
+        pace = pace_of(short, lambda steps: self.trial(recipe, steps, of_labeller))
+        return max(1, int((60 * minutes - short) / pace) + SHORT), of_labeller
 
     def lay_labeller(self, recipe: str) -> None:
         """Lay a finished labeller where the stage looks for what it began: all that draw no classes share it."""
         if described(recipe).conditional:
             return
-        if digests(PACKAGE) != digests(self.clone / "src" / "semisynth"):
-            raise SystemExit(
-                f"error: {PACKAGE} expected to be as in {self.clone}, which is HEAD; commit, or stash"
-            )
         section = load_params(self.clone / "params.yaml").train_synthesizer
         given = [self.clone / "data" / "split" / f"{name}.npz" for name in ("labelled", "unlabelled")]
         precision, state = resolve_precision(section.precision), self.clone.parent / "labeller"
@@ -199,12 +190,14 @@ class Bench:
                 raise
             print(f"{run}: not measured. {end}", flush=True)
             return {}
-        measured(("dvc", "repro", "evaluate_synthetic"), self.clone)
         self.keep_strip(run)
-        found: dict[str, Any] = json.loads(
-            (self.clone / "results" / "evaluate_synthetic" / "metrics.json").read_text(encoding="utf-8")
+        data = self.clone / "data"
+        made, real, held_out = (
+            load_images(data / path) for path in ("synthetic/synthetic.npz", "raw/train.npz", "split/test.npz")
         )
-        return found
+        state = self.clone.parent / "fits" / str(len(made))
+        forget(state / "gan_train")  # the others are the same for every recipe with as many images
+        return findings(made, real, held_out, load_params(self.clone / "params.yaml"), state)[0]
 
     def keep_strip(self, run: str) -> None:
         """Keep the first images of every class, side by side, for the sheet."""
@@ -217,6 +210,14 @@ class Bench:
         STRIPS.mkdir(exist_ok=True)
         with replacing_file(STRIPS / f"{run}.png") as path:
             Image.fromarray(np.concatenate(list(np.concatenate(parts)), axis=1)).save(path, format="PNG")
+
+
+def pace_of(short: float, trial: Callable[[int], float]) -> float:
+    """Seconds an update, from trials that grow until they differ from the `short` one by more than noise."""
+    steps = LONG
+    while (seconds := trial(steps) - short) < CLEAR_SECONDS and steps < MOST_TRIED:
+        steps = min(MOST_TRIED, int(steps * min(16.0, max(2.0, 1.5 * CLEAR_SECONDS / max(seconds, 0.1)))))
+    return max(seconds, 0.01) / (steps - SHORT)
 
 
 def digests(package: Path) -> dict[str, str]:

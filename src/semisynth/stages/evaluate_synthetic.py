@@ -1,6 +1,7 @@
 """Measures synthetic images against real ones."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -8,7 +9,7 @@ from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import UNLABELLED, ImageSet, load_images
 from semisynth.errors import SemisynthError
 from semisynth.files import write_csv, write_json
-from semisynth.params import load_params
+from semisynth.params import Params, load_params
 from semisynth.quality.instrument import fit_instrument
 from semisynth.quality.labels import label_agreement
 from semisynth.quality.report import Measured, distance_metrics, histogram_metrics, label_metrics
@@ -31,12 +32,28 @@ def evaluate_synthetic(
     the test accuracy of the pipeline's `cnn`, with the baseline's settings, after synthetic images alone.
     """
     sections = load_params(params)
-    section, settings = sections.evaluate_synthetic, {"cnn": sections.train_baseline.cnn.model_dump()}
     made, real, held_out = load_images(synthetic), load_images(train), load_images(test)
     for data in (made, real, held_out):
         _check(data, real)
-    wanted = section.model_dump() | settings | {"on": resolve_precision(settings["cnn"]["precision"])}
+    cnn = sections.train_baseline.cnn
+    wanted = sections.evaluate_synthetic.model_dump() | {"cnn": cnn.model_dump()}
+    wanted |= {"on": resolve_precision(cnn.precision)}
     resume = resume_folder("evaluate_synthetic", wanted, [synthetic, train, test])
+    metrics, rows = findings(made, real, held_out, sections, resume)
+    write_json(results / "metrics.json", metrics)
+    write_csv(results / "per_class.csv", ["class", "agreement", "images", "diversity"], rows)
+    forget(resume)
+
+
+def findings(
+    made: ImageSet, real: ImageSet, held_out: ImageSet, sections: Params, resume: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Give all metrics of the images `made`, and of each class its agreement, images and diversity.
+
+    Trains on `real`, and tests on `held_out`. Folder `resume` keeps the state of each training, by its name:
+    `instrument` and `real`, which depend on how many images are `made` alone, and `gan_train`.
+    """
+    section, settings = sections.evaluate_synthetic, {"cnn": sections.train_baseline.cnn.model_dump()}
 
     def accuracy_after(data: ImageSet, name: str) -> float:
         """Test accuracy of the pipeline's network, trained on `data` alone."""
@@ -68,11 +85,7 @@ def evaluate_synthetic(
         "gan_train_accuracy": accuracy_after(made, "gan_train"),
         "gan_train_accuracy_of_real": accuracy_after(as_many, "real"),
     }
-    write_json(
-        results / "metrics.json", {"dataset": real.dataset, **distances, **labels, **histograms, **accuracy}
-    )
-    write_csv(results / "per_class.csv", ["class", "agreement", "images", "diversity"], rows)
-    forget(resume)
+    return {"dataset": real.dataset, **distances, **labels, **histograms, **accuracy}, rows
 
 
 def _check(data: ImageSet, like: ImageSet) -> None:
