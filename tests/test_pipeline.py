@@ -148,7 +148,7 @@ def test_every_plot_shows(project):
     assert set(drawn) == {re.sub(r"\W", "_", name) for plot in declared if isinstance(plot, dict) for name in plot}
     assert all(spec["data"]["values"] for spec in drawn.values())
     pictures = [f"train_synthesizer_samples_epoch_{number:02d}" for number in range(1, 5)]
-    pictures += ["compare_accuracy", "compare_confusion", "synthesize_synthetic"]
+    pictures += ["train_synthesizer_losses", "compare_accuracy", "compare_confusion", "synthesize_synthetic"]
     pictures += ["score_anomalies_auroc", "score_anomalies_worst"]
     assert set(re.findall(r'src="static/workspace_results_(\w+)\.png"', page)) == set(pictures)
 

@@ -1,6 +1,7 @@
 """What a project folder and an environment need before `dvc repro` can run."""
 
 import configparser
+import importlib
 import importlib.metadata
 import os
 import re
@@ -56,6 +57,17 @@ def _packages() -> Iterator[Finding]:
         yield Finding(False, f"missing packages: {', '.join(missing)}; install requirements.lock")
     else:
         yield Finding(True, "all packages are installed")
+        yield _lightgbm()
+
+
+def _lightgbm() -> Finding:
+    """It is the one package that needs what no index holds: OpenMP, which macOS lacks."""
+    try:
+        importlib.import_module("lightgbm")
+    except OSError as error:
+        reason = " ".join(str(error).split())[:120]
+        return Finding(False, f"LightGBM does not load ({reason}); on macOS: `brew install libomp`")
+    return Finding(True, "LightGBM loads")
 
 
 def _dvc_command() -> Finding:

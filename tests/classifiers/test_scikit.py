@@ -80,6 +80,18 @@ def test_the_support_vector_machine_learns_from_so_many_images_at_most(make, dig
     assert (limited.predict_proba(images) != other.predict_proba(images)).any()
 
 
+def test_the_support_vector_machine_learns_from_rare_classes_too(make, digits):
+    images, labels = digits
+    rare = np.flatnonzero(labels == 1)[:1]
+    rows = np.concatenate([np.flatnonzero(labels == 0), rare])
+    limited = make("svm", max_images=4).fit(images[rows], labels[rows])
+    assert set(limited._model.classes_) == {0, 1}
+    with pytest.raises(
+        SemisynthError, match=r"max_images.*: expected at least one for each of 10 classes, rec.* 9"
+    ):
+        make("svm", max_images=9).fit(images[:300], labels[:300])
+
+
 def test_one_image_a_class_leaves_the_temperature_at_1(make, digits):
     images, labels = digits
     classifier = make("svm").fit(images[:10], labels[:10])

@@ -147,7 +147,7 @@ def test_one_class(tmp_path: Path) -> None:
 
 def test_class_without_images(animals: Path) -> None:
     (animals / "eel").mkdir()
-    with pytest.raises(SemisynthError, match="eel: the class has no image"):
+    with pytest.raises(SemisynthError, match="eel: the folder has no image"):
         load_own(animals)
 
 
@@ -299,7 +299,7 @@ def test_npz_without_class_names(tmp_path: Path) -> None:
         ({"class_names": np.array(["cat", "cat"])}, "`class_names` must differ, received cat, cat"),
         ({"class_names": np.array(["cat", "dog", "eel"])}, "class 'eel' has no image"),
         ({"labels": np.array([0, 2, 2])}, "class '1' has no image"),
-        ({"labels": np.array([0, 1, -1])}, "every image needs a label of 0 or more, row 2 has none"),
+        ({"labels": np.array([1, 1, -1])}, "class '0' has no image"),
         ({"labels": np.array([0, 0, 0])}, "expected at least 2 classes, received 1"),
         ({"images": np.zeros((3, 18, 18), np.uint8)}, "multiple of 4, received 18"),
         ({"images": np.zeros((3, 16, 20), np.uint8)}, r"`images` must have shape \(n, side, side\)"),
@@ -310,6 +310,31 @@ def test_npz_that_breaks_the_contract(tmp_path: Path, arrays: dict[str, np.ndarr
     np.savez(tmp_path / "own.npz", **{**GOOD, **arrays})
     with pytest.raises(SemisynthError, match=rf"own.npz: .*{message}"):
         load_own(tmp_path / "own.npz")
+
+
+def test_training_images_may_lack_a_label(animals: Path, tmp_path: Path) -> None:
+    save(animals / "unlabelled" / "1.png", 70)
+    train, _ = load_own(animals)
+    assert train.class_names == ("cat", "dog")
+    assert (train.labels.tolist(), train.images[:, 0, 0].tolist()) == ([0, 1, -1], [10, 200, 70])
+    np.savez(tmp_path / "own.npz", **{**GOOD, "labels": np.array([0, 1, -1])})
+    train, _ = load_own(tmp_path / "own.npz")
+    assert (train.labels.tolist(), train.pool) == ([0, 1, -1], 3)
+
+
+def test_a_test_image_without_a_label_is_refused(animals: Path, tmp_path: Path) -> None:
+    both = tmp_path / "both"
+    shutil.copytree(animals, both / "train")
+    shutil.copytree(animals, both / "test")
+    save(both / "test" / "unlabelled" / "1.png", 70)
+    with pytest.raises(SemisynthError, match=r"both/test: every test image needs a label .*, image 2 has none"):
+        load_own(both)
+
+
+def test_a_folder_of_images_without_labels_is_no_class(animals: Path) -> None:
+    (animals / "dog").rename(animals / "unlabelled")
+    with pytest.raises(SemisynthError, match="at least 2 classes, received cat"):
+        load_own(animals)
 
 
 def test_npz_is_never_unpickled(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_more_than_there_are_is_refused() -> None:
 
 @pytest.mark.parametrize("labelled", [27, 28])
 def test_no_image_left_unlabelled_is_refused(labelled: int) -> None:
-    with pytest.raises(SemisynthError, match=f"{labelled} asked for of the 27 images beside validation"):
+    with pytest.raises(SemisynthError, match=f"{labelled} asked for of the 27 labelled images beside validation"):
         split(labels_of([10, 10, 10]), labelled)
 
 
@@ -127,9 +127,26 @@ def test_class_of_one_image_gives_it_as_labelled() -> None:
     assert 2 not in labels[parts.validation]
 
 
-def test_unlabelled_images_cannot_be_split() -> None:
-    with pytest.raises(SemisynthError, match="needs a label, row 2 has none"):
-        split(np.array([0, 1, -1, 0, 1]), 2)
+def test_images_without_a_label_are_unlabelled_and_never_drawn() -> None:
+    labels = np.array([0, 1, -1, 0, 1, -1, 0, 1])
+    parts = split(labels, 4)
+    assert len(parts.labelled) == 4
+    assert {2, 5} <= set(parts.unlabelled.tolist())
+    assert (labels[np.concatenate([parts.labelled, parts.validation])] >= 0).all()
+    assert sorted(np.concatenate([parts.labelled, parts.unlabelled, parts.validation])) == list(range(8))
+
+
+def test_images_without_a_label_leave_all_others_to_be_labelled() -> None:
+    labels = np.array([0, 1, -1, 0, 1, 0, 1])
+    assert split(labels, 4).unlabelled.tolist() == [2]
+    with pytest.raises(SemisynthError, match="'0', which has 2 beside validation; expected at most 4 in all"):
+        split(labels, 5)
+
+
+def test_images_without_a_label_are_for_training_alone() -> None:
+    train, test = stratified_test_split(np.array([0, 1, -1, 0, 1]), NAMES[:2], 0.5, seed=0)
+    assert 2 in train
+    assert len(test) == 2
 
 
 def test_test_split_is_stratified_and_disjoint() -> None:
@@ -153,7 +170,7 @@ def test_test_split_leaves_every_class_a_training_image() -> None:
 
 
 def test_test_split_needs_two_images_a_class() -> None:
-    with pytest.raises(SemisynthError, match=r"class '1': expected at least 2 images, .* received 1"):
+    with pytest.raises(SemisynthError, match=r"class '1': expected at least 2 labelled images, .* received 1"):
         stratified_test_split(labels_of([5, 1]), NAMES[:2], 0.2, seed=0)
 
 

@@ -96,6 +96,13 @@ def test_without_two_real_images_of_a_class_nothing_is_measured(tmp_path):
     assert watch.summary() == {"diversity": None, "mode_collapse": False}
 
 
+def test_more_classes_than_samples_can_show_twice_are_not_watched(tmp_path):
+    many = ImageSet(noise(0, 600), np.arange(600) % 300, tuple(map(str, range(300))), "noise", 600)
+    watch = CollapseWatch(many, tmp_path / "diversity", seed=1)
+    assert [watch.look(number, noise(number, 500), watch.asked) for number in (1, 2)] == [None, None]
+    assert watch.summary() == {"diversity": None, "mode_collapse": False}
+
+
 def test_trainings_that_follow_each_other_are_watched_one_by_one(tmp_path):
     """The first collapses; the second is as diverse as can be, the third collapses from its first epoch on."""
     watch = CollapseWatch(REAL, tmp_path / "diversity", seed=1, each=2)

@@ -197,6 +197,38 @@ def test_a_picture_that_is_named_again_is_scored_once(tmp_path, noise, encoded):
     assert survey([f"{folder}/*.png", str(folder)], Columns(), 7).rows == 5
 
 
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+@pytest.mark.parametrize("name", ["x.parquet", "x-idx3-ubyte"])
+def test_a_table_that_is_named_beside_its_folder_is_read_once(
+    name, order, tmp_path, noise, encoded, write_parquet
+):
+    folder = save_folder(tmp_path / "x", noise(0, 2), encoded)
+    path = folder / name
+    if name == "x.parquet":
+        write_parquet(path, noise(1, 3), ["a", "b", "c"])
+    else:
+        write_idx(path, noise(1, 3))
+    _, ids, images, bad = everything([folder, path][order])
+    of_table = ["a", "b", "c"] if name == "x.parquet" else [f"{path}#{row}" for row in range(3)]
+    assert sorted(ids) == sorted([f"{folder}/00.png", f"{folder}/01.png", *of_table])
+    assert (len(images), bad) == (5, [])
+
+
+def test_a_pattern_that_matches_a_folder_and_its_tables_reads_the_tables(tmp_path, noise, write_parquet):
+    (tmp_path / "x" / "sub").mkdir(parents=True)
+    write_parquet(tmp_path / "x" / "a.parquet", noise(0, 2))
+    write_parquet(tmp_path / "x" / "sub" / "b.parquet", noise(1, 3))
+    _, ids, _, bad = everything([tmp_path / "x" / "**"])
+    assert (len(set(ids)), bad) == (5, [])
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_picture_without_a_suffix_is_known_by_its_first_bytes(form, tmp_path, noise, encoded):
+    (tmp_path / "photo").write_bytes(encoded(noise(0, 1)[0], form))
+    _, ids, images, bad = everything([tmp_path / "photo"])
+    assert (ids, len(images), bad) == ([f"{tmp_path}/photo"], 1, [])
+
+
 def test_what_cannot_be_read_is_bad_and_stops_nothing(tmp_path, noise, encoded):
     folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
     (folder / "link.png").symlink_to(tmp_path / "nowhere")
@@ -390,12 +422,31 @@ VAST = (10**15, SIDE, SIDE)
         (lambda path: [save_members(path, images_npy=npy(IMAGES)), encrypt(path)], "`images` is encrypted"),
         (lambda path: np.savez(path, images=np.zeros((2, SIDE, SIDE), "V0")), "values of no size"),
         (lambda path: np.savez(path, images=IMAGES, ids=np.zeros(2, "U2000")), "1024 characters at most"),
+        (lambda path: save_members(path, images_npy=npy(IMAGES).replace(b"}", b" ")), "is not an array"),
+        (
+            lambda path: save_members(path, images_npy=npy(IMAGES).replace(b"'descr'", b"{'a':1}")),
+            "is not an array",
+        ),
     ],
 )
 def test_odd_archives_are_refused_in_one_line(make, message, tmp_path):
     make(tmp_path / "x.npz")
     with pytest.raises(SemisynthError, match=rf"x\.npz: .*{message}"):
         survey([str(tmp_path / "x.npz")], Columns(), 7)
+
+
+def test_ids_that_no_text_can_hold_are_named(tmp_path):
+    ids = np.array([65, 0x110000], np.uint32).view("U1")
+    np.savez(tmp_path / "x.npz", images=IMAGES, ids=ids)
+    with pytest.raises(SemisynthError, match=r"x\.npz: `ids` of rows 0 to 1 hold no Unicode text"):
+        everything([tmp_path / "x.npz"])
+
+
+def test_a_table_whose_path_is_no_utf_8_is_refused_in_one_line(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.parquet")
+    path.write_bytes(b"PAR1")
+    with pytest.raises(SemisynthError, match=r"caf.*\.parquet.*expected a path in UTF-8"):
+        survey([str(path)], Columns(), 7)
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -114,7 +114,7 @@ def test_no_mirror_and_no_fallback(tmp_path: Path) -> None:
 
 def test_wrong_mirror_is_an_error_and_not_a_reason_to_fall_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEMISYNTH_MIRROR", "ftp://host/data")
-    with pytest.raises(SemisynthError, match="mirror: expected an http, https or file URL, or a folder"):
+    with pytest.raises(SemisynthError, match="SEMISYNTH_MIRROR: expected an http, https or file URL, or a folder"):
         run()
 
 
@@ -151,6 +151,24 @@ def test_own_data_with_a_test_set_keeps_it() -> None:
     save_class_folders(Path("animals/test"))
     metrics = run(dataset="own", path="animals", test_fraction=0.4)
     assert (metrics["train"]["images"], metrics["test"]["images"]) == (10, 10)
+
+
+@pytest.mark.parametrize(("level", "warned"), [(30, False), (240, True)])
+def test_a_bright_background_is_warned_of(level: int, warned: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cat", "dog"):
+        Path("animals", name).mkdir(parents=True)
+        for shade in range(2):
+            Image.new("L", (16, 16), level + shade).save(Path("animals", name, f"{shade}.png"))
+    run(dataset="own", path="animals")
+    assert ("warning: animals: the borders of most images are bright" in capsys.readouterr().err) == warned
+
+
+def test_own_data_names_what_has_too_few_images() -> None:
+    save_class_folders(Path("animals"))
+    for path in sorted(Path("animals/dog").iterdir())[1:]:
+        path.rename(path.parents[1] / "cat" / f"dog{path.name}")
+    with pytest.raises(SemisynthError, match="animals: class 'dog': expected at least 2 labelled images"):
+        run(dataset="own", path="animals")
 
 
 def test_own_data_needs_a_path() -> None:

@@ -79,6 +79,17 @@ def test_good_images_come_near_the_floor_leave_no_state_behind_and_are_measured_
     assert run(bars(3, 60)) == (metrics, rows)
 
 
+def test_training_images_without_a_label_are_left_out(run):
+    known = bars(1, 150)
+    without = replace(bars(4, 30), labels=np.full(30, -1))
+    both = replace(
+        known,
+        images=np.concatenate([known.images, without.images]),
+        labels=np.concatenate([known.labels, without.labels]),
+    )
+    assert run(bars(3, 60), train=both) == run(bars(3, 60), train=known)
+
+
 def test_gan_train_is_the_accuracy_of_the_pipelines_network_on_synthetic_images_alone(run, monkeypatch):
     built, learnt = [], []
 

@@ -1,3 +1,4 @@
+import fcntl
 import subprocess
 import sys
 
@@ -56,4 +57,18 @@ def test_a_stage_runs_as_a_module(tmp_path, arguments, status, text):
     assert done.returncode == status
     assert text in done.stderr
     assert "Traceback" not in done.stderr
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ([".semisynth"] if status == 1 else [])  # with its lock
+
+
+def test_a_stage_that_still_runs_is_not_run_beside(tmp_path):
+    (tmp_path / ".semisynth").mkdir()
+    with (tmp_path / ".semisynth" / "split.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        print("4711", file=stream, flush=True)
+        arguments = ["--raw", "none", "--split", "out", "--results", "r"]
+        command = [sys.executable, "-m", "semisynth.stages.split", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "error: stage `split` is still running in this folder, as process 4711; wait until it ends, or end it"
+    ]

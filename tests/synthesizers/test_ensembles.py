@@ -43,6 +43,14 @@ def test_samples_are_those_of_members_trained_alone(name, labelled, tmp_path):
     np.testing.assert_array_equal(loaded.realness(images), alone[0][0].realness(images))
 
 
+def test_members_of_the_last_seed_there_is_go_on_from_the_first(labelled):
+    recipe = recipe_from({"base": "vanilla_gan", "ensemble": 2})
+    last = 2**31 - 1
+    _, history = train_any(recipe, labelled.images, labelled, None, of_lstm={}, of_vae={}, seed=last, **BUDGET)
+    _, second = train_synthesizer(recipe_by_name("vanilla_gan"), labelled.images, labelled, seed=0, **BUDGET)
+    assert history[2:] == second
+
+
 class KilledError(Exception):
     pass
 

@@ -10,6 +10,7 @@ from semisynth.classifiers.base import Positive, PositiveFloat, Settings, softma
 from semisynth.classifiers.crossval import stratified_folds
 from semisynth.classifiers.margins import class_scores, fitted_temperature
 from semisynth.classifiers.scikit import Rows, ScikitClassifier
+from semisynth.errors import SemisynthError
 
 CALIBRATION_FOLDS, CALIBRATION_IMAGES = 3, 1000
 KERNEL_CACHE = 1000  # megabytes
@@ -27,7 +28,9 @@ class SvmSettings(Settings):
 
 
 class SvmClassifier(ScikitClassifier[SvmSettings]):
-    """It learns from at most `max_images` images, drawn at random: its time grows with their square.
+    """It learns from at most `max_images` images, drawn at random, of each class one or more.
+
+    Its time grows with their square.
 
     Its probabilities are a softmax of lost margins at a temperature.
 
@@ -39,11 +42,22 @@ class SvmClassifier(ScikitClassifier[SvmSettings]):
 
     def _fit(self, rows: Rows, labels: NDArray[np.int64]) -> None:
         if len(rows) > self.settings.max_images:
-            chosen = np.random.default_rng([self.settings.seed, _DRAW]).permutation(len(rows))
-            chosen = np.sort(chosen[: self.settings.max_images])
+            chosen = self._drawn(labels)
             rows, labels = rows[chosen], labels[chosen]
         self.settings = self.settings.model_copy(update={"temperature": self._temperature(rows, labels)})
         self._model = self._machine(rows, labels)
+
+    def _drawn(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """`max_images` rows, sorted: the first of a random order, but at least one of each class."""
+        order = np.random.default_rng([self.settings.seed, _DRAW]).permutation(len(labels))
+        classes, firsts = np.unique(labels[order], return_index=True)
+        if len(classes) > self.settings.max_images:
+            raise SemisynthError(
+                f"`train_baseline.svm.max_images`: expected at least one for each of {len(classes)} classes, "
+                f"received {self.settings.max_images}"
+            )
+        others = np.setdiff1d(np.arange(len(order)), firsts)[: self.settings.max_images - len(classes)]
+        return np.sort(order[np.concatenate([firsts, others])])
 
     def _probabilities(self, rows: Rows) -> Rows:
         return softmax(class_scores(self._fitted(), rows) / self.settings.temperature)

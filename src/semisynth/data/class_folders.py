@@ -1,4 +1,4 @@
-"""Images in a folder per class: the folders' names, sorted, are the classes."""
+"""Images in a folder per class: the folders' names, sorted, are the classes, but for one without labels."""
 
 import warnings
 from pathlib import Path
@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, ImageSet
+from semisynth.data.imageset import LARGEST_SIDE, SIDE_STEP, SMALLEST_SIDE, UNLABELLED, ImageSet
 from semisynth.data.pixels import deep_mode, opaque_grey
 from semisynth.errors import SemisynthError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
+NO_CLASS = "unlabelled"  # name of the folder of images whose class is not known
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -22,14 +23,18 @@ def subfolders(folder: Path) -> list[Path]:
 def read_class_folders(folder: Path, dataset: str) -> ImageSet:
     """Read the images of every class folder in `folder` as grey levels, in the order of their names.
 
+    Then those of folder `unlabelled`, if there is one, with label -1.
     SemisynthError names the class folder that is empty, or the first image that can't be read, has more than
     8 bits a channel, or differs in size from the first one.
     """
-    classes = subfolders(folder)
+    inside = subfolders(folder)
+    classes = [path for path in inside if path.name != NO_CLASS]
     if len(classes) < 2:
         names = ", ".join(path.name for path in classes) or "none"
         raise SemisynthError(f"{folder}: expected a folder for each of at least 2 classes, received {names}")
     files = [(path, label) for label, entry in enumerate(classes) for path in _files_of(entry)]
+    if len(inside) > len(classes):
+        files += [(path, UNLABELLED) for path in _files_of(folder / NO_CLASS)]
     first = _read_grey(files[0][0], None)
     return ImageSet(
         images=np.stack([first, *(_read_grey(path, first.shape) for path, _ in files[1:])]),
@@ -44,7 +49,7 @@ def read_class_folders(folder: Path, dataset: str) -> ImageSet:
 def _files_of(folder: Path) -> list[Path]:
     files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
     if not files:
-        raise SemisynthError(f"{folder}: the class has no image, expected at least one")
+        raise SemisynthError(f"{folder}: the folder has no image, expected at least one")
     return files
 
 

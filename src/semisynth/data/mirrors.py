@@ -46,11 +46,11 @@ def _place(configured: str, dataset: str) -> str | Path:
         parts = urlsplit(configured)
         host, _ = parts.hostname, parts.port  # a wrong port raises ValueError
     except ValueError as error:
-        raise SemisynthError(f"mirror: what is configured is not a URL: {error}") from error
+        raise SemisynthError(f"expected a mirror's URL or folder, received none: {error}") from error
     if parts.scheme in ("http", "https") and host:
         return f"{configured.rstrip('/')}/{dataset}"
     if parts.scheme == "file" and host in (None, "localhost"):
         return Path(url2pathname(parts.path)) / dataset
     raise SemisynthError(
-        f"mirror: expected an http, https or file URL, or a folder, received a URL of scheme {parts.scheme!r}"
+        f"expected an http, https or file URL, or a folder, received a URL of scheme {parts.scheme!r}"
     )

@@ -7,7 +7,8 @@ import numpy as np
 
 from semisynth.data.class_folders import read_class_folders, subfolders
 from semisynth.data.idx import TEST_FILES, TRAIN_FILES, read_pair
-from semisynth.data.imageset import ImageSet, load_images
+from semisynth.data.imageset import UNLABELLED, ImageSet, load_images
+from semisynth.data.summary import images_per_class
 from semisynth.errors import SemisynthError
 from semisynth.files import is_unicode
 
@@ -16,8 +17,9 @@ def load_own(path: Path) -> tuple[ImageSet, ImageSet | None]:
     """Load the training images at `path`, and the test images if it has any of its own.
 
     `path` is an `.npz` with `images` and `labels` (see `imageset`), a folder with IDX files named as MNIST's
-    (packed or not), or a folder of class folders, which may stand in `train` and `test`. SemisynthError names
-    the file or folder and what is wrong with it.
+    (packed or not), or a folder of class folders, which may stand in `train` and `test`. Training images may lack
+    a label: -1 in an `.npz`, folder `unlabelled` beside the class folders. SemisynthError names the file or folder
+    and what is wrong with it.
     """
     if not path.exists():
         raise SemisynthError(f"{path}: no such file or folder, expected your own data (`download.path`)")
@@ -25,6 +27,7 @@ def load_own(path: Path) -> tuple[ImageSet, ImageSet | None]:
     _check_classes(train)
     if test is not None:
         _check_alike(train, test)
+        _check_labels(test)
     return train, test
 
 
@@ -71,13 +74,15 @@ def _check_classes(data: ImageSet) -> None:
     for name in data.class_names:
         if not is_unicode(name):
             raise SemisynthError(f"{data.source}: the name of class {name!r} is no valid Unicode")
-    if data.labels.min() < 0:
-        row = int(np.argmin(data.labels))
-        raise SemisynthError(f"{data.source}: every image needs a label of 0 or more, row {row} has none")
-    counts = np.bincount(data.labels, minlength=data.classes)
-    if not counts.all():
-        empty = data.class_names[int(np.argmin(counts))]
-        raise SemisynthError(f"{data.source}: class {empty!r} has no image, expected at least one")
+    empty = [name for name, count in images_per_class(data).items() if not count]
+    if empty:
+        raise SemisynthError(f"{data.source}: class {empty[0]!r} has no image, expected at least one")
+
+
+def _check_labels(test: ImageSet) -> None:
+    if UNLABELLED in test.labels:
+        row = int(np.argmin(test.labels))
+        raise SemisynthError(f"{test.source}: every test image needs a label of 0 or more, image {row} has none")
 
 
 def _check_alike(train: ImageSet, test: ImageSet) -> None:

@@ -30,16 +30,18 @@ def stratified_test_split(
 ) -> tuple[Indices, Indices]:
     """Rows for training and for test: `fraction` of each class, at least one and never all, is for test.
 
-    `labels`: (n,), each 0 or more. Raises SemisynthError that names a class with fewer than two images.
+    `labels`: (n,), -1 where there is none: such images are for training. Raises SemisynthError that names a class
+    with fewer than two images.
     """
     rows = _rows_of_classes(labels, len(class_names))
     for name, of_class in zip(class_names, rows, strict=True):
         if len(of_class) < 2:
             raise SemisynthError(
-                f"class {name!r}: expected at least 2 images, for training and test, received {len(of_class)}"
+                f"class {name!r}: expected at least 2 labelled images, for training and test, "
+                f"received {len(of_class)}"
             )
     train, test = _cut(rows, fraction, np.random.default_rng([seed, TEST]))
-    return _joined(train), _joined(test)
+    return _joined([*train, _rows_without(labels)]), _joined(test)
 
 
 def split_indices(
@@ -52,19 +54,20 @@ def split_indices(
     the factor MOST_UNEVEN, gives all that it has and the others give the rest: so 50,000 of MNIST's images can
     be drawn, although its classes differ in size.
 
-    `labels`: (n,), each 0 or more. Raises SemisynthError with the numbers where a class is smaller than that or
-    would get no label, or where no image would be left unlabelled.
+    `labels`: (n,), -1 where there is none: such images are unlabelled. Raises SemisynthError with the numbers
+    where a class is smaller than that or would get no label, or where no image would be left unlabelled.
     """
     rows = _rows_of_classes(labels, len(class_names))
     rest, validation = _cut(rows, validation_fraction, np.random.default_rng([seed, VALIDATION]))
     available = np.array([len(of_class) for of_class in rest])
-    _check_draw(labelled, available, class_names)
+    without = _rows_without(labels)
+    _check_draw(labelled, available, class_names, len(without))
     shares = _even_shares(labelled, available, np.random.default_rng([seed, REMAINDER]))
     generator = np.random.default_rng([seed, LABELLED])
     drawn = [generator.permutation(of_class) for of_class in rest]
     return SplitIndices(
         labelled=_joined(of_class[:share] for of_class, share in zip(drawn, shares, strict=True)),
-        unlabelled=_joined(of_class[share:] for of_class, share in zip(drawn, shares, strict=True)),
+        unlabelled=_joined([*(of_class[share:] for of_class, share in zip(drawn, shares, strict=True)), without]),
         validation=_joined(validation),
     )
 
@@ -74,9 +77,11 @@ def digest_of_indices(indices: Indices) -> str:
     return digest_of_array(np.sort(indices.astype(np.int64)))
 
 
+def _rows_without(labels: NDArray[np.int64]) -> Indices:
+    return np.flatnonzero(labels < 0)
+
+
 def _rows_of_classes(labels: NDArray[np.int64], classes: int) -> list[Indices]:
-    if labels.min() < 0:
-        raise SemisynthError(f"every image to be split needs a label, row {int(np.argmin(labels))} has none")
     return [np.flatnonzero(labels == label) for label in range(classes)]
 
 
@@ -94,7 +99,7 @@ def _joined(parts: Iterable[Indices]) -> Indices:
     return np.sort(np.concatenate(list(parts)))
 
 
-def _check_draw(labelled: int, available: Indices, class_names: Sequence[str]) -> None:
+def _check_draw(labelled: int, available: Indices, class_names: Sequence[str], without: int) -> None:
     classes, total, smallest = len(available), int(available.sum()), int(np.argmin(available))
     if labelled < classes:
         raise SemisynthError(
@@ -103,12 +108,13 @@ def _check_draw(labelled: int, available: Indices, class_names: Sequence[str]) -
     if labelled / classes > MOST_UNEVEN * available[smallest]:
         raise SemisynthError(
             f"split.labelled: {labelled} asks for {math.ceil(labelled / classes)} labelled images of class "
-            f"{class_names[smallest]!r}, which has {available[smallest]} beside validation"
+            f"{class_names[smallest]!r}, which has {available[smallest]} beside validation; "
+            f"expected at most {min(total, math.floor(MOST_UNEVEN * available[smallest] * classes))} in all"
         )
-    if labelled >= total:
+    if labelled > total or (labelled == total and not without):
         raise SemisynthError(
-            f"split.labelled: {labelled} asked for of the {total} images beside validation, "
-            "expected at least one to be left unlabelled"
+            f"split.labelled: {labelled} asked for of the {total} labelled images beside validation, "
+            "expected at least one image to be left unlabelled"
         )
 
 

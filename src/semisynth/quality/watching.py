@@ -43,7 +43,7 @@ class CollapseWatch:
     each other, an ensemble's, are watched one by one.
 
     A file an epoch under `folder` lets an interrupted training go on with all that was measured. Where there are
-    no two different real images of a class, nothing is measured.
+    no two different real images of a class, or more than 250 classes, nothing is measured.
     """
 
     real: ImageSet
@@ -66,7 +66,7 @@ class CollapseWatch:
         discriminator has `told`, or that they were asked for, or None.
         """
         real = self._some_real
-        if len(np.unique(real.images, axis=0)) <= real.classes:
+        if len(np.unique(real.images, axis=0)) <= real.classes or 2 * real.classes > SAMPLES:
             return None
         rows = self.eyes(samples)
         labels = None if classes is None else (classes, real.labels)

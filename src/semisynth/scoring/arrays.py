@@ -3,6 +3,8 @@
 import gzip
 import math
 import struct
+import sys
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from semisynth.data.idx import GZIP_MAGIC, IMAGES_MAGIC
 from semisynth.errors import SemisynthError
 from semisynth.scoring.pieces import Columns, Kind, Piece, Raw, made_id
 
+# What NumPy's reading of a damaged header ends in: it is taken for the text of a Python literal.
+NO_HEADER = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 IDX_HEADER = 16  # bytes: magic number and three sizes
 IMAGES, IDS = "images", "ids"
 MOST_PACKED = 1032  # bytes that one byte of DEFLATE can stand for
@@ -106,7 +110,7 @@ class ArrayFile:
             version = np.lib.format.read_magic(stream)
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, fortran, dtype = read[version](stream)
-        except (ValueError, KeyError) as error:
+        except NO_HEADER as error:
             raise SemisynthError(f"{self.path}: `{name}` is not an array in NumPy's format ({error})") from error
         if dtype.hasobject or fortran:
             kind = "pickled objects" if dtype.hasobject else "columns before rows"
@@ -170,4 +174,9 @@ def ids_of(file: ArrayFile | None, path: str, start: int, count: int) -> list[st
     """The ids of rows `start` to `start + count` of the file at `path`: made ones where it has none."""
     if file is None or file.ids is None:
         return [made_id(path, row) for row in range(start, start + count)]
-    return [str(value) for value in file.ids.read(start, count)]
+    values = file.ids.read(start, count)
+    if values.dtype.kind == "U":
+        points = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+        if points.max(initial=0) > sys.maxunicode:
+            raise SemisynthError(f"{path}: `{IDS}` of rows {start} to {start + count - 1} hold no Unicode text")
+    return [str(value) for value in values]

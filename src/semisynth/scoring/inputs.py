@@ -23,6 +23,14 @@ from semisynth.scoring.stamps import check_stamp, stamp_of
 
 PICTURES = (".png", ".jpg", ".jpeg")
 SUFFIXES: dict[str, Kind] = {".parquet": "parquet", ".pq": "parquet", ".npz": "npz", ".idx": "idx"}
+STARTS: dict[bytes, Kind] = {  # of files whose name tells nothing
+    b"PAR1": "parquet",
+    b"PK": "npz",
+    b"\x1f\x8b": "idx",  # packed
+    b"\0\0": "idx",
+    b"\x89PNG": "files",
+    b"\xff\xd8\xff": "files",  # JPEG
+}
 
 
 @dataclass(frozen=True)
@@ -41,31 +49,34 @@ class Survey:
 def survey(named: Sequence[str], columns: Columns, rows_per_part: int, out: Path | None = None) -> Survey:
     """Find the pieces of everything `named`: files, folders of images, and globs.
 
-    A picture that several of them name is scored once. What a glob matches in the output folder `out` is left out.
+    A picture that several of them name is scored once; a table that is named is no image of a folder that is named
+    as well. What a glob matches in the output folder `out` is left out.
     SemisynthError where nothing is found, an input can't be what its name says, or `out` lies in an input folder:
     its parts would be inputs next time.
     """
-    seen: set[str] = set()
     pieces: list[Piece] = []
     inputs: list[dict[str, Any]] = []
     pictures: list[str] = []
     expanded = _expanded(named, out)
+    several = len(expanded) > 1  # else no real paths need to be held
+    tables = {os.path.realpath(name) for name in expanded if _is_table(Path(name))} if several else set()
+    seen: set[str] = set()
     for path in map(Path, expanded):
-        if path.suffix.lower() in PICTURES:
-            pictures += _unseen([path.as_posix()], seen)
-            continue
         if path.is_dir():
             if out is not None and _is_in(os.path.realpath(out), os.path.realpath(path)):
                 raise SemisynthError(f"{out}: expected an output folder outside of the input folder {path}")
-            names = _picture_files(path)
-            if len(expanded) > 1:  # else no real paths need to be held
+            names = _picture_files(path, tables)
+            if several:
                 names = _unseen(names, seen)
             found = _in_parts(path.as_posix(), names, rows_per_part)
             digest = _digest_of_names(found)
-        elif path.suffix.lower() not in SUFFIXES and os.path.realpath(path) in seen:
-            continue  # no picture: its folder, named as well, counts it among the bad ones
+        elif seen and os.path.realpath(path) in seen:
+            continue  # its folder, named as well, counts it among its images, or among the bad ones
+        elif (kind := _kind_of(path)) == "files":
+            pictures += _unseen([path.as_posix()], seen)
+            continue
         else:
-            kind, stamp = _kind_of(path), stamp_of(str(path))
+            stamp = stamp_of(str(path))
             found = (
                 survey_parquet(str(path), columns, rows_per_part)
                 if kind == "parquet"
@@ -186,27 +197,43 @@ def _is_in(path: str, folder: str) -> bool:
 
 
 def _kind_of(path: Path) -> Kind:
-    if not path.is_file():  # a pipe would be waited for without end
+    if path.suffix.lower() not in PICTURES and not path.is_file():  # a pipe would be waited for without end
         raise SemisynthError(f"{path}: expected a file or a folder, received neither")
-    kind = SUFFIXES.get(path.suffix.lower())
+    kind = _told_kind(path)
     if kind:
         return kind
     with path.open("rb") as stream:
-        start = stream.read(4)
-    if start == b"PAR1":
-        return "parquet"
-    if start[:2] == b"PK":
-        return "npz"
-    if start[:2] in (b"\x1f\x8b", b"\x00\x00"):
-        return "idx"
-    received = start.hex(" ") or "of an empty file"
+        received = stream.read(4).hex(" ") or "of an empty file"
     raise SemisynthError(f"{path}: expected Parquet, NPZ, IDX, PNG or JPEG, received the bytes {received}")
 
 
-def _picture_files(folder: Path) -> list[str]:
+def _told_kind(path: Path) -> Kind | None:
+    """What a file is by its name, else by its first bytes; None where neither tells."""
+    suffix = path.suffix.lower()
+    if suffix in PICTURES:
+        return "files"
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    with path.open("rb") as stream:
+        start = stream.read(4)
+    return next((kind for magic, kind in STARTS.items() if start.startswith(magic)), None)
+
+
+def _is_table(path: Path) -> bool:
+    """Whether it is a file of many images; what can't be read is none."""
+    if path.suffix.lower() in PICTURES:
+        return False
+    try:
+        return path.is_file() and _told_kind(path) not in ("files", None)
+    except OSError:
+        return False
+
+
+def _picture_files(folder: Path, named: set[str]) -> list[str]:
     """All files below `folder`, sorted, but hidden ones: what is no image ends in quarantine, not in silence.
 
-    Links to folders are followed, a folder that several lead to once. SemisynthError where one can't be listed.
+    Left out are those whose real path is in `named`: tables that are read as such. Links to folders are followed,
+    a folder that several lead to once. SemisynthError where one cannot be listed.
     """
     found: list[str] = []
     entered = {os.path.realpath(folder)}
@@ -214,7 +241,8 @@ def _picture_files(folder: Path) -> list[str]:
         shown = {os.path.realpath(Path(parent, name)): name for name in sorted(folders) if name[0] != "."}
         folders[:] = [name for real, name in shown.items() if real not in entered]
         entered.update(shown)
-        found += [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
+        files = [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
+        found += [name for name in files if not (named and os.path.realpath(name) in named)]
     table = next((name for name in found if Path(name).suffix.lower() in SUFFIXES), None)
     if table and not any(map(_may_be_a_picture, found)):
         raise SemisynthError(

@@ -28,6 +28,8 @@ def open_parquet(path: str) -> pq.ParquetFile:
         return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise SemisynthError(f"{path}: not a whole Parquet file ({_line(error)})") from error
+    except UnicodeEncodeError as error:
+        raise SemisynthError(f"{path!r}: expected a path in UTF-8, as Arrow opens no other; rename it") from error
 
 
 def survey_parquet(path: str, columns: Columns, rows_per_part: int) -> list[Piece]:

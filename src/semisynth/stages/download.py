@@ -1,9 +1,12 @@
 """Get the data set from its mirrors, the bundled digits, or your own files."""
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.panel import Panel
 from rich.text import Text
@@ -23,6 +26,7 @@ from semisynth.stages.runner import OutputPath, ParamsPath, run_stage
 from semisynth.training.progress import track
 
 MIRROR_VARIABLE = "SEMISYNTH_MIRROR"
+BRIGHT = 127
 CACHE = Path(".semisynth") / "downloads"
 REMEDY = (
     f"To get it, set {MIRROR_VARIABLE} to a URL or a folder that holds {{0}}/train-images-idx3-ubyte.gz and the "
@@ -35,7 +39,7 @@ def download(raw: OutputPath, results: OutputPath, params: ParamsPath = Path("pa
     section = load_params(params).download
     train, test, origin = _obtain(section)
     if test is None:
-        kept, drawn = stratified_test_split(train.labels, train.class_names, section.test_fraction, section.seed)
+        kept, drawn = _test_split(train, section)
         train, test = train.take(kept), train.take(drawn)
     sets = {name: replace(data, pool=len(train)) for name, data in (("train", train), ("test", test))}
     with replacing_folder(raw) as folder:
@@ -47,6 +51,13 @@ def download(raw: OutputPath, results: OutputPath, params: ParamsPath = Path("pa
     )
 
 
+def _test_split(data: ImageSet, section: Download) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    try:
+        return stratified_test_split(data.labels, data.class_names, section.test_fraction, section.seed)
+    except SemisynthError as error:
+        raise SemisynthError(f"{data.source}: {error}") from error
+
+
 def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
     """Training images, test images if there are any apart, and where they come from."""
     if section.dataset == "digits":
@@ -54,7 +65,14 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
     if section.dataset == "own":
         if section.path is None:
             raise SemisynthError("`download.path` is null, expected the path of your own data (`dataset: own`)")
-        return *load_own(_expanded(section.path)), "own"
+        train, test = load_own(_expanded(section.path))
+        if (level := _border_level(train)) > BRIGHT:
+            print(
+                f"warning: {train.source}: the borders of most images are bright (median {level:.0f} of 255); "
+                "a dark background, near 0, is expected, as transforms fill in 0: invert the images",
+                file=sys.stderr,
+            )
+        return train, test, "own"
     try:
         return _fetch(section.dataset, section.timeout, section.attempts)
     except NoMirrorError as error:
@@ -62,6 +80,12 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
             raise SemisynthError(f"{error}. {REMEDY.format(section.dataset)}") from error
         _warn(section.dataset, str(error))
         return bundled_digits(), None, "bundled"
+
+
+def _border_level(data: ImageSet) -> float:
+    """The median grey level of the outermost pixels of all images."""
+    edges = (data.images[:, 0], data.images[:, -1], data.images[:, 1:-1, 0], data.images[:, 1:-1, -1])
+    return float(np.median(np.concatenate([edge.reshape(-1) for edge in edges])))
 
 
 def _expanded(path: str) -> Path:
@@ -74,7 +98,10 @@ def _expanded(path: str) -> Path:
 
 def _fetch(dataset: str, timeout: float, attempts: int) -> tuple[ImageSet, ImageSet, str]:
     source = SOURCES[dataset]
-    mirrors = mirrors_of(source, os.environ.get(MIRROR_VARIABLE))
+    try:
+        mirrors = mirrors_of(source, os.environ.get(MIRROR_VARIABLE))
+    except SemisynthError as error:
+        raise SemisynthError(f"{MIRROR_VARIABLE}: {error}") from error
     fetched = Downloader(timeout, attempts, watch=track).fetch(source, mirrors, CACHE / dataset)
     return fetched.train, fetched.test, fetched.kind
 

@@ -3,13 +3,15 @@
 import contextlib
 import csv
 import errno
+import fcntl
 import functools
 import logging
+import os
 import resource
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +24,8 @@ InputPath = Annotated[Path, typer.Option(help="read")]
 OutputPath = Annotated[Path, typer.Option(help="written")]
 ParamsPath = Annotated[Path, typer.Option(help="parameters")]
 
-TIMINGS = Path(".semisynth") / "timings.csv"
+STATE = Path(".semisynth")
+TIMINGS = STATE / "timings.csv"
 USAGE, INTERRUPTED = 2, 130
 
 
@@ -31,7 +34,11 @@ def run_stage(stage: Callable[..., None]) -> None:
 
     @functools.wraps(stage)
     def command(**arguments: Path) -> None:
-        with_clear_errors(functools.partial(stage, **arguments))
+        def alone() -> None:
+            with _only_one(stage.__name__):
+                stage(**arguments)
+
+        with_clear_errors(alone)
         _record(stage.__name__)
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -62,6 +69,31 @@ def with_clear_errors(work: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted; run it again", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
+
+
+@contextlib.contextmanager
+def _only_one(stage: str) -> Iterator[None]:
+    """Hold the stage's lock in this folder; SemisynthError where another process does.
+
+    A kill of DVC alone leaves its stage running, and a second one would share its state. The system lets go of the
+    lock when the process ends, however it ends. Where the file system has no locks, nothing is held.
+    """
+    with contextlib.ExitStack() as held:
+        try:
+            STATE.mkdir(exist_ok=True)
+            stream = held.enter_context((STATE / f"{stage}.lock").open("a+", encoding="utf-8"))
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stream.truncate(0)
+            print(os.getpid(), file=stream, flush=True)
+        except BlockingIOError:
+            stream.seek(0)
+            raise SemisynthError(
+                f"stage `{stage}` is still running in this folder, as process {stream.read().strip()}; "
+                "wait until it ends, or end it"
+            ) from None
+        except OSError:
+            pass
+        yield
 
 
 def fail(message: str, status: int = 1) -> None:

@@ -46,7 +46,7 @@ def train_ensemble(
             real,
             labelled,
             epochs=epochs,
-            seed=seed + number,
+            seed=(seed + number) % 2**31,
             resume=resume and resume / f"member_{number}",
             on_epoch=keep_epoch,
             **budget,
