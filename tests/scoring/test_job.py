@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.stats import kstest
+from typer.testing import CliRunner
 
+from semisynth.cli import app
 from semisynth.errors import SemisynthError, UsageError
 from semisynth.scoring import scorer
 from semisynth.scoring.folder import locked
@@ -355,3 +357,22 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_output(run, rings, noise, w
     assert 4 <= len(list((out / "parts").glob("part-*"))) < 12
     assert run(path, out="killed", options=options)["resumed"] >= 40
     assert contents(out) == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("bad", "more", "status", "said"),
+    [
+        (0, [], 0, "5 images scored"),
+        (1, [], 3, "quarantine.parquet: 1 wrong size"),
+        (1, ["--strict"], 1, "wrong size"),
+        (0, ["--alpha", "0.0001"], 2, "alpha"),
+    ],
+)
+def test_the_command_ends_with_the_status_of_the_job(bad, more, status, said, folder, tmp_path, noise, encoded):
+    images = [*noise(0, 5), *np.zeros((bad, 16, 16), np.uint8)]
+    pq.write_table(pa.table({"image": [encoded(image) for image in images]}), tmp_path / "x.parquet")
+    command = ["score", str(tmp_path / "x.parquet"), "--model", str(folder), "--out", str(tmp_path / "out"), *more]
+    done = CliRunner().invoke(app, command)
+    assert done.exit_code == status
+    assert said in done.output
+    assert (tmp_path / "out" / "manifest.json").exists() == (status != 2)
