@@ -50,7 +50,7 @@ GOOD, ALIKE, ONE_CLASS = Diversity(0.9, 0.99), Diversity(0.1, 0.99), Diversity(0
         ([ALIKE, ALIKE, GOOD], None),
         ([ALIKE, ONE_CLASS], None),
         ([GOOD, ALIKE, ALIKE], "0.10 times as much"),
-        ([GOOD, ONE_CLASS, ONE_CLASS], "classes is 0.20 of that of even classes"),
+        ([GOOD, ONE_CLASS, ONE_CLASS], "classes is 0.20 times what it should be"),
     ],
 )
 def test_the_alarm_waits_for_two_epochs_and_says_what_it_saw(epochs, expected):

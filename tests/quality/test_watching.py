@@ -89,6 +89,22 @@ def test_a_class_that_is_left_out_is_seen_though_nothing_tells_classes(tmp_path,
     assert "entropy of the samples' classes is 0.00" in heard[1]
 
 
+def test_samples_as_uneven_as_the_data_raise_no_alarm(tmp_path):
+    """Classes of different brightness; of the data and of the samples, 19 of 20 images are of the first."""
+
+    def uneven(seed):
+        shade = np.where(np.arange(500) % 20 == 0, 120, 0).astype(np.uint8)
+        return noise(seed, 500) // 4 + shade[:, np.newaxis, np.newaxis]
+
+    shades = noise(0, 60) // 4 + 60 * (np.arange(60) % 3)[:, np.newaxis, np.newaxis].astype(np.uint8)
+    real = replace(REAL, images=shades)
+    watches = CollapseWatch(real, tmp_path / "even", 1), CollapseWatch(real, tmp_path / "like", 1, like=uneven(5))
+    heard = [[watch.look(number, uneven(number), None) for number in (1, 2)][1] for watch in watches]
+    assert "entropy of the samples' classes is 0.18 times" in heard[0]
+    assert heard[1] is None
+    assert watches[1].epochs()[1].classes == pytest.approx(1, abs=0.05)
+
+
 def test_without_two_real_images_of_a_class_nothing_is_measured(tmp_path):
     few = ImageSet(noise(0, 3), np.arange(3), ("a", "b", "c"), "noise", 3)
     watch = CollapseWatch(few, tmp_path / "diversity", seed=1)

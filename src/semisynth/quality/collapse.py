@@ -14,7 +14,7 @@ from semisynth.quality.labels import class_histogram, diversity_ratio, mode_entr
 class Diversity:
     """How diverse the samples of one epoch are, against real images; larger is more diverse.
 
-    `classes` is the entropy of the class histogram over that of even classes, in [0, 1]. `features` is the mean
+    `classes` is the entropy of the class histogram over the expected one, in [0, 1]. `features` is the mean
     distance between two samples over that between two real images: 0 = all alike, 1 = as diverse as real ones.
     """
 
@@ -28,18 +28,21 @@ def measure_diversity(
     labels: tuple[NDArray[np.int64], NDArray[np.int64]] | None,
     shown: NDArray[np.int64],
     classes: int,
+    expected: NDArray[np.int64] | None = None,
 ) -> Diversity:
     """Diversity of features `samples` (n, d) against `real` (m, d), a few hundred of each.
 
     `shown` are the classes int64 (n,) that a classifier finds in the samples. With `labels`, classes int64 (n,)
     and (m,), features are compared within each class, as a generator may make one image a class; without, all
-    together. ValueError where the real images are all alike.
+    together. `expected` are classes int64 (k,) whose shares the samples should have; None: even ones. ValueError
+    where the real images are all alike.
     """
     ours, theirs = labels or (np.zeros(len(samples), np.int64), np.zeros(len(real), np.int64))
     entropy = mode_entropy(class_histogram(shown, classes))
+    whole = math.log(classes) if expected is None else mode_entropy(class_histogram(expected, classes))
     return Diversity(
         features=diversity_ratio(samples, ours, real, theirs),
-        classes=entropy / math.log(classes) if classes > 1 else 1.0,
+        classes=min(1.0, entropy / whole) if whole else 1.0,
     )
 
 
@@ -61,7 +64,7 @@ def collapse_warning(
         )
     if all(epoch.classes < least_classes for epoch in recent):
         return (
-            f"mode collapse? The entropy of the samples' classes is {last.classes:.2f} of that of even classes, "
+            f"mode collapse? The entropy of the samples' classes is {last.classes:.2f} times what it should be, "
             f"expected {least_classes} or more, {since}"
         )
     return None

@@ -39,8 +39,9 @@ class CollapseWatch:
     """Compares samples with `real` images by what `eyes` see, pixels or features, within each class where known.
 
     Where nothing tells the samples' classes, they are counted as those of the nearest of 5,000 `real` images
-    (Cover and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels. Trainings of `each` epochs that follow
-    each other, an ensemble's, are watched one by one.
+    (Cover and Hart 1967, doi 10.1109/TIT.1967.1053964), which have labels. They should be even, or where samples
+    are not asked for by class, those counted in images `like` the data, uint8 (k, side, side).
+    Trainings of `each` epochs that follow each other, an ensemble's, are watched one by one.
 
     A file an epoch under `folder` lets an interrupted training go on with all that was measured. Where there are
     no two different real images of a class, or more than 250 classes, nothing is measured.
@@ -51,6 +52,7 @@ class CollapseWatch:
     seed: int
     each: int | None = None
     eyes: Eyes = flat
+    like: NDArray[np.uint8] | None = None
 
     @cached_property
     def asked(self) -> NDArray[np.int64]:
@@ -71,7 +73,7 @@ class CollapseWatch:
         rows = self.eyes(samples)
         labels = None if classes is None else (classes, real.labels)
         shown = classes if told and classes is not None else self._nearest.predict(rows)
-        measured = measure_diversity(rows, self.eyes(real.images), labels, shown, real.classes)
+        measured = measure_diversity(rows, self.eyes(real.images), labels, shown, real.classes, self._expected)
         write_json(self.folder / f"epoch_{number:04d}.json", asdict(measured))
         epochs = self._trainings()[-1]
         return None if collapse_warning(epochs[:-1]) else collapse_warning(epochs)
@@ -80,6 +82,13 @@ class CollapseWatch:
     def _nearest(self) -> KNeighborsClassifier:
         some = self._some(REFERENCES)
         return KNeighborsClassifier(1, algorithm="brute").fit(self.eyes(some.images), some.labels)
+
+    @cached_property
+    def _expected(self) -> NDArray[np.int64] | None:
+        if self.like is None:
+            return None
+        some = np.random.default_rng(self.seed).permutation(len(self.like))[:SAMPLES]
+        return np.asarray(self._nearest.predict(self.eyes(self.like[some])), np.int64)
 
     @cached_property
     def _some_real(self) -> ImageSet:

@@ -70,6 +70,7 @@ def train_synthesizer(
             section.seed,
             each=epochs,
             eyes=eyes_of(labeller) if labeller else flat,
+            like=None if recipe.conditional else others.images,
         ),
         grids=resume / "samples",
         seed=section.seed,
