@@ -4,8 +4,7 @@
 
 Writes test images, repeated with ids of their own, to Parquet; scores them by each contender in a process of its
 own; adds a row for each to benchmarks/scoring_speed.csv, and writes benchmarks/scoring_speed.md from all rows.
-Safe to kill. PYTHON is an interpreter apart from this project's environment, with pyod, torch, pandas, pyarrow and
-psutil.
+Safe to kill. PYTHON is that of an environment of its own, made from benchmarks/pyod-requirements.txt.
 """
 
 import argparse
