@@ -85,7 +85,7 @@ but {PER_CLASS} a class, fewer where a class was seen less often; of recipes tha
 for what the labeller doubts. `widest`: how far latents are stretched, where a labeller guards it (see
 stretching.md); 1 leaves them as they were trained.
 Images have the class that they were asked for (`asked`), or the one that a labeller beside the recipe saw
-(`labeller`), one for all of them, whose training is not in the seconds.
+(`labeller`), one for all of them, trained in full; that is not in the seconds.
 Lower is better of the distances, of all histogram columns, and of memorisation, which is .5 where training images
 are no nearer than held-out ones (nearest ratio: 1 then, lower is nearer). Density may exceed 1, mode entropy is at
 most ln 10 = 2.303 on ten classes. `real`: what as many real images reach. {MEASURING_STEPS} updates are made
