@@ -130,8 +130,10 @@ def test_images_of_other_classes_or_sides_are_refused(run):
     assert not Path("results").exists()
 
 
-def test_images_without_a_label_are_refused(run):
-    labels = bars(1, 150).labels.copy()
-    labels[4] = -1
-    with pytest.raises(SemisynthError, match=r"train\.npz: expected a label for every image, row 4 holds -1"):
-        run(bars(3, 60), train=replace(bars(1, 150), labels=labels))
+@pytest.mark.parametrize("name", ["synthetic", "test"])
+def test_images_without_a_label_are_refused(run, name):
+    unlabelled = bars(1, 150)
+    unlabelled.labels[4] = -1
+    sets = {"synthetic": bars(3, 60), name: unlabelled}
+    with pytest.raises(SemisynthError, match=rf"{name}\.npz: expected a label for every image, row 4 holds -1"):
+        run(**sets)
