@@ -158,7 +158,6 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
         seed=case.seed,
     )
     same = dict(zip(KEY, case.key, strict=True)) | settings(recipe, budget)
-    own = {"commit": commit}
     rows: list[dict[str, object]] = []
     alarms: list[dict[str, object]] = []
     normal, held_out = model.judge(images[:FITTED]), model.judge(calibration)
@@ -168,7 +167,7 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
     else:
         test_images, is_anomaly = test.images, (test.labels == int(case.target)) == (case.protocol == "left_out")
     for name, scores, chances in scored(model, normal, held_out, model.judge(test_images), case.seed):
-        found = same | own | {"detector": name}
+        found = same | {"commit": commit, "detector": name}
         if case.protocol == "planted":
             rows += [found | {"target": kind} | ranks for kind, ranks in ranking_by_kind(hidden, scores).items()]
         else:
