@@ -31,7 +31,7 @@ def folder(tmp_path, monkeypatch):
     labelled = ImageSet(images, data.target[:36].astype(np.int64), ("0", "1", "2"), "digits", 500)
     save_images(tmp_path / "labelled.npz", labelled)
     tree = YAML(typ="safe", pure=True).load(SHIPPED)
-    tree["train_baseline"]["folds"] = 2
+    tree["train_baseline"].update({"folds": 2, "fold_steps": 2})
     tree["train_baseline"]["cnn"].update(
         {"max_steps": 4, "labelled_passes": 0.1, "batch_size": 8, "precision": "float32"}
     )
@@ -49,8 +49,16 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_every_classifier_is_trained_and_the_best_is_found(folder):
+def test_every_classifier_is_trained_and_the_best_is_found(folder, monkeypatch):
+    fit, steps = CnnClassifier.fit, []
+
+    def counted(network, *arguments, **more):
+        steps.append(network.settings.steps)
+        return fit(network, *arguments, **more)
+
+    monkeypatch.setattr(CnnClassifier, "fit", counted)
     metrics = run(folder)
+    assert steps == [2, 2, 4]  # two folds, where the network trains shorter, then all images
     accuracies = {name: entry["cross_validation_accuracy"] for name, entry in metrics["classifiers"].items()}
     assert tuple(accuracies) == NAMES
     assert all(0 <= accuracy <= 1 for accuracy in accuracies.values())
@@ -78,18 +86,3 @@ def test_after_an_interruption_it_goes_on(folder, monkeypatch):
         monkeypatch.setattr(done, "fit", killed)
     run(folder)
     assert contents(folder / "models") == whole
-
-
-def test_the_network_trains_shorter_in_cross_validation(folder, monkeypatch):
-    tree = YAML(typ="safe", pure=True).load(folder / "params.yaml")
-    tree["train_baseline"]["fold_steps"] = 2
-    YAML(typ="safe", pure=True).dump(tree, folder / "params.yaml")
-    fit, steps = CnnClassifier.fit, []
-
-    def counted(network, *arguments, **more):
-        steps.append(network.settings.steps)
-        return fit(network, *arguments, **more)
-
-    monkeypatch.setattr(CnnClassifier, "fit", counted)
-    run(folder)
-    assert steps == [2, 2, 4]  # two folds, then all images

@@ -125,8 +125,8 @@ def test_all_images_are_real_and_the_labelled_ones_get_copies(given, tmp_path):
 @pytest.mark.parametrize("batch_size", [None, 16])
 def test_a_batch_has_the_recipes_own_size_where_none_is_given(given, tmp_path, batch_size):
     with pytest.raises(SemisynthError, match="stopped"):
-        run(tmp_path, recipe="tanh_conv_gan", batch_size=batch_size)
-    assert given.batch_size == (batch_size or 32)
+        run(tmp_path, recipe="dense_cgan", batch_size=batch_size)
+    assert given.batch_size == (batch_size or 128)
 
 
 def test_enough_labelled_images_get_no_copies(given, tmp_path):
@@ -213,19 +213,15 @@ def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_fro
     told = told_classes(beside, noise(2, 5).images)
     assert told.shape == (5, 3)
     np.testing.assert_allclose(told.sum(axis=1), 1, atol=1e-5)
+    (tmp_path / "models" / "synthesizer" / "labeller" / "labeller.npz").write_bytes(b"damaged")
+    with pytest.raises(SemisynthError, match="damaged"):
+        load_companion(tmp_path / "models" / "synthesizer")
 
 
-@pytest.mark.parametrize("recipe", ["acgan", "sgan"])
-def test_a_labeller_comes_with_recipes_that_draw_no_classes_alone(tmp_path, recipe):
-    run(tmp_path, recipe=recipe)
-    folder = tmp_path / "models" / "synthesizer"
-    assert (folder / "labeller").exists() == (recipe == "sgan")
-    if recipe == "sgan":
-        (folder / "labeller" / "labeller.npz").write_bytes(b"damaged")
-    with pytest.raises(
-        SemisynthError, match=r"damaged" if recipe == "sgan" else r"labeller/bundle\.json: no such file"
-    ):
-        load_companion(folder)
+def test_a_recipe_that_draws_classes_comes_without_a_labeller(trained):
+    folder, _ = trained
+    with pytest.raises(SemisynthError, match=r"labeller/bundle\.json: no such file"):
+        load_companion(folder / "models" / "synthesizer")
 
 
 def test_a_labeller_needs_labels(tmp_path):
