@@ -12,7 +12,7 @@ test: .venv/ready
 	ruff check .
 	ruff format --check .
 	mypy
-	python -m pytest -n 2 --dist loadfile
+	python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -m venv .venv

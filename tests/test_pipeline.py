@@ -76,10 +76,11 @@ def write_params(folder, changes):
 
 
 def environment():
-    """This one, with the tools in front, no mirror, and no variable by which git would find another repository."""
+    """This one, with the tools in front, no mirror, and no variable that names a repository or limits threads."""
     folder = str(Path(sys.executable).parent)
     own = {"PATH": os.pathsep.join([folder, os.environ["PATH"]]), "SEMISYNTH_MIRROR": ""}
-    return {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | own
+    kept = {name: value for name, value in os.environ.items() if not re.match("GIT_|OMP_|TF_NUM_", name)}
+    return kept | own
 
 
 def run(folder, *command, check=True):
