@@ -11,6 +11,7 @@ from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import train_synthesizer as stage
 from semisynth.synthesizers.companion import load_companion, told_classes
+from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -222,6 +223,13 @@ def test_a_recipe_that_draws_classes_comes_without_a_labeller(trained):
     folder, _ = trained
     with pytest.raises(SemisynthError, match=r"labeller/bundle\.json: no such file"):
         load_companion(folder / "models" / "synthesizer")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "has"), [("semi_acgan", True), ("sgan", True), ("vae", True), ("acgan", False), ("cvae", False)]
+)
+def test_a_labeller_is_trained_where_it_is_a_part_or_no_classes_are_drawn(recipe, has):
+    assert stage._has_labeller(described(recipe)) == has
 
 
 def test_a_labeller_needs_labels(tmp_path):
