@@ -22,7 +22,7 @@ from semisynth.data.imageset import ImageSet, load_images
 from semisynth.data.splitting import split_indices
 from semisynth.files import write_csv, write_text
 from semisynth.reporting.tables import markdown_table
-from semisynth.synthesizers import propagation
+from semisynth.synthesizers import propagation, spreading
 from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
 from semisynth.synthesizers.spreading import propagated
 from semisynth.training import distortion
@@ -44,7 +44,8 @@ def only_classes(model: LabellerModel, step: Any) -> tuple[float, Any]:
 SHARES: Callable[..., Any] = LabellerModel._shares
 PARTS: dict[str, list[Patch]] = {
     "nothing": [],
-    "votes of the pixels": [(propagation, "VOTES", 0)],
+    "votes of the strokes": [(propagation, "VOTES", 0)],
+    "strokes beside the features": [(spreading, "STROKES", 0.0)],
     "contrast of two views": [(LabellerModel, "_shares", only_classes)],
     "views: widths of strokes": [(distortion, "STROKE", 0.0)],
     "views: elastic distortion": [(distortion, "ELASTIC", 0.0)],

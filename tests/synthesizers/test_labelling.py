@@ -11,7 +11,7 @@ from semisynth.data.imageset import ImageSet
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers import labelling
 from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
-from semisynth.synthesizers.spreading import pixel_votes, propagated
+from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.training.determinism import seed_everything
 
 SIDE = 16
@@ -66,14 +66,14 @@ def guessed(network, images):
     return network(signed, training=False)["classes"].numpy().argmax(axis=1)
 
 
-def test_votes_that_are_given_take_the_place_of_those_it_finds(few, many, train_once, monkeypatch):
-    own = pixel_votes(few, many[0])
+def test_strokes_that_are_given_take_the_place_of_those_it_finds(few, many, train_once, monkeypatch):
+    own = Strokes.of(few, many[0])
     found, _ = train_once()
     seen, spread = [], labelling.propagated
-    monkeypatch.setattr(labelling, "pixel_votes", None)  # not callable: none are looked for
+    monkeypatch.setattr(Strokes, "of", None)  # not callable: none are looked for
     monkeypatch.setattr(labelling, "propagated", lambda *given: seen.append(given[3]) or spread(*given))
-    assert_same_weights(train(few, many, votes=own)[0], found)
-    assert all(votes is own for votes in seen)
+    assert_same_weights(train(few, many, strokes=own)[0], found)
+    assert all(strokes is own for strokes in seen)
     assert len(seen) == 2
 
 
@@ -241,31 +241,19 @@ def test_a_phase_without_updates_is_refused(less):
         Schedule(**{"contrast": 2, "rounds": 1, "steps": 2} | less)
 
 
-def test_pixels_vote_for_the_class_of_the_images_that_look_alike(few):
-    random = np.random.default_rng(0)
-    classes = np.arange(60) % 3
-    blobs = np.zeros((3, SIDE, SIDE))
-    blobs[0, 2:7, 2:7] = blobs[1, 2:7, 9:14] = blobs[2, 9:14, 5:10] = 200
-    images = np.clip(blobs[classes] + random.normal(0, 20, (60, SIDE, SIDE)), 0, 255).astype(np.uint8)
-    known = ImageSet(images[:3], classes[:3], few.class_names, "blobs", 60)
-    votes = pixel_votes(known, images[3:])
-    assert votes.shape == (57, 3)
-    np.testing.assert_array_equal(votes.argmax(axis=1), classes[3:])
+def test_strokes_are_found_once_a_training_and_reach_every_round(few, many, monkeypatch):
+    found, received, of = [], [], Strokes.of
 
-
-def test_votes_are_counted_once_a_training_and_reach_every_round(few, many, monkeypatch):
-    counted, received = [], []
-
-    def count(*arguments):
-        counted.append(pixel_votes(*arguments))
-        return counted[-1]
+    def find(*arguments):
+        found.append(of(*arguments))
+        return found[-1]
 
     def watch(*arguments):
         received.append(arguments[3])
         return propagated(*arguments)
 
-    monkeypatch.setattr(labelling, "pixel_votes", count)
+    monkeypatch.setattr(Strokes, "of", find)
     monkeypatch.setattr(labelling, "propagated", watch)
     train(few, many)
-    assert len(counted) == 1
-    assert [votes is counted[0] for votes in received] == [True, True]
+    assert len(found) == 1
+    assert [strokes is found[0] for strokes in received] == [True, True]

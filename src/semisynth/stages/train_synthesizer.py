@@ -24,7 +24,7 @@ from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler, check_every_class, check_labels
-from semisynth.synthesizers.spreading import Votes, pixel_votes, propagated
+from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
@@ -54,12 +54,12 @@ def train_synthesizer(
 
     labeller: keras.Model | None = None
     of_labeller: History = []
-    votes: Votes = None
+    strokes: Strokes | None = None
     if _has_labeller(recipe):
-        votes = pixel_votes(known, others.images) if recipe.learns_labels else None  # used again below
-        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", votes)
+        strokes = Strokes.of(known, others.images) if recipe.learns_labels else None  # used again below
+        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", strokes)
     inner = labeller if recipe.learns_labels else None
-    taught = _taught(inner, known, others, section, votes)
+    taught = _taught(inner, known, others, section, strokes)
     progress = _Progress(
         dataset=known.dataset,
         recipe=recipe.name,
@@ -163,11 +163,11 @@ def fitted_labeller(
     others: ImageSet,
     precision: Precision,
     resume: Path,
-    votes: Votes = None,
+    strokes: Strokes | None = None,
 ) -> tuple[keras.Model, History]:
     """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds.
 
-    `votes` are their `pixel_votes`, which are found where they aren't given.
+    `strokes` are those of the same images, which are found where they aren't given.
     """
     budget = section.labeller
     steps = update_steps(budget.max_steps, budget.max_passes, known.pool, budget.batch_size)
@@ -181,25 +181,29 @@ def fitted_labeller(
         seed=section.seed,
         precision=precision,
         resume=resume,
-        votes=votes,
+        strokes=strokes,
     )
 
 
 def _taught(
-    labeller: keras.Model | None, known: ImageSet, others: ImageSet, section: TrainSynthesizer, votes: Votes
+    labeller: keras.Model | None,
+    known: ImageSet,
+    others: ImageSet,
+    section: TrainSynthesizer,
+    strokes: Strokes | None,
 ) -> ImageSet:
     """What a recipe learns classes from: by a labeller's confident labels, else from the labelled images alone."""
     if labeller is None:
         return _with_copies(known, section.labelled_copies, section.seed)
-    return _confident(labeller, known, others, section.labeller.confidence, votes)
+    return _confident(labeller, known, others, section.labeller.confidence, strokes)
 
 
 def _confident(
-    labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float, votes: Votes
+    labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float, strokes: Strokes | None
 ) -> ImageSet:
     """The labelled images, and the unlabelled ones whose propagated label is at least that probable."""
     chosen, labels, _ = select_confident(
-        propagated(labeller, known, others.images, votes), threshold=confidence, per_class=len(others), seed=0
+        propagated(labeller, known, others.images, strokes), threshold=confidence, per_class=len(others), seed=0
     )
     images = np.concatenate([known.images, others.images[chosen]])
     return replace(known, images=images, labels=np.concatenate([known.labels, labels]))

@@ -16,7 +16,7 @@ from semisynth.data.imageset import ImageSet
 from semisynth.losses import class_loss, contrastive_loss
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers.propagation import certainty
-from semisynth.synthesizers.spreading import Votes, pixel_votes, propagated
+from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.training.batches import balanced_batches, generated, index_batches
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
@@ -150,14 +150,14 @@ def train_labeller(
     seed: int,
     precision: Precision = "float32",
     resume: Path | None = None,
-    votes: Votes = None,
+    strokes: Strokes | None = None,
 ) -> tuple[keras.Model, History]:
     """Train a labeller on `labelled` and on `unlabelled` uint8 (n, side, side); return it with its history.
 
     `batch_size` unlabelled images a step, each seen twice, and a third as many labelled ones, the classes drawn
     evenly. The labeller is in float32; its weights are averaged over about the last hundred steps.
-    `votes` are the unlabelled images' `pixel_votes`, which are found where they aren't given. `resume` and errors:
-    see `fit_resumable`.
+    `strokes` are those of the same images, which are found where they aren't given. `resume` and errors: see
+    `fit_resumable`.
     ValueError where `epochs` does not divide the schedule's phases into whole epochs.
     """
     unit, rest = divmod(schedule.total, epochs)
@@ -171,13 +171,13 @@ def train_labeller(
     model.compile_with(keras.optimizers.Adam(_Rate(schedule), **average))
 
     @cache
-    def votes_of_pixels() -> NDArray[np.float32]:
-        return pixel_votes(labelled, unlabelled) if votes is None else votes
+    def strokes_once() -> Strokes:
+        return strokes or Strokes.of(labelled, unlabelled)
 
     def renew_targets(epoch: int) -> None:
         into = epoch * unit - schedule.contrast
         if into >= 0 and into % schedule.steps == 0 and epoch < epochs:
-            targets = propagated(averaged_labeller(model), labelled, unlabelled, votes_of_pixels())
+            targets = propagated(averaged_labeller(model), labelled, unlabelled, strokes_once())
             model.targets.assign(targets)
             model.sureness.assign(certainty(targets) ** 2)
 

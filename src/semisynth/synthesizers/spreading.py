@@ -1,52 +1,68 @@
-"""Labels of images, spread over what a network sees in them, and over their pixels."""
+"""Labels of images, spread over what a network sees in them, and over how their strokes run."""
+
+from dataclasses import dataclass
+from typing import Self
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
 from semisynth.data.imageset import ImageSet
+from semisynth.synthesizers.gradients import gradient_histograms
 from semisynth.synthesizers.propagation import propagate
 from semisynth.training.inference import batched_outputs
 
-Votes = NDArray[np.float32] | None
+COMPONENTS = 128  # of the histograms, at most: their neighbours hardly change, and are found faster
+STROKES = 0.6  # the length of the strokes' part of an image's features, where the network's has 1
+_SAMPLE = 5000  # images, about, that the components are found of
 
-BLUR = 1 / 28  # of the side: the Gaussian's standard deviation, before pixels are compared
+
+@dataclass(frozen=True)
+class Strokes:
+    """How the strokes of images run, which takes no learning: a second view of them, beside a network's features.
+
+    `labelled` float32 (m, d) and `unlabelled` (n, d) are features of length 1; `votes` float32 (n, classes) are
+    the class probabilities of the unlabelled images, spread over these features alone. They err elsewhere than the
+    network does: distortions that it learns to see through can part a way of writing, as a crossed seven, from its
+    class.
+    """
+
+    labelled: NDArray[np.float32]
+    unlabelled: NDArray[np.float32]
+    votes: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, labelled: ImageSet, unlabelled: NDArray[np.uint8]) -> Self:
+        """The strokes of `labelled` images and of `unlabelled` uint8 (n, side, side)."""
+        histograms = _of_unit_length(gradient_histograms(np.concatenate([labelled.images, unlabelled])))
+        some = histograms[:: -(-len(histograms) // _SAMPLE)]
+        components = np.linalg.svd(some, full_matrices=False).Vh[:COMPONENTS]
+        features = _of_unit_length(histograms @ components.T)
+        known, others = features[: len(labelled)], features[len(labelled) :]
+        return cls(known, others, propagate(others, known, labelled.labels, labelled.classes))
 
 
 def propagated(
-    network: keras.Model,
-    labelled: ImageSet,
-    unlabelled: NDArray[np.uint8],
-    votes: Votes = None,
+    network: keras.Model, labelled: ImageSet, unlabelled: NDArray[np.uint8], strokes: Strokes | None = None
 ) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of the unlabelled images, spread over the network's features.
+    """Class probabilities float32 (n, classes) of the unlabelled images, spread over features of both views.
 
-    `votes` are their `pixel_votes`, which are found where they aren't given.
+    `strokes` are those of the same images, which are found where they aren't given.
     """
+    strokes = strokes or Strokes.of(labelled, unlabelled)
 
-    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return batched_outputs(lambda batch: network(batch, training=False), images)["features"]
+    def features(images: NDArray[np.uint8], beside: NDArray[np.float32]) -> NDArray[np.float32]:
+        seen = batched_outputs(lambda batch: network(batch, training=False), images)["features"]
+        return np.concatenate([_of_unit_length(seen), np.float32(STROKES) * beside], axis=1)
 
     return propagate(
-        features(unlabelled),
-        features(labelled.images),
+        features(unlabelled, strokes.unlabelled),
+        features(labelled.images, strokes.labelled),
         labelled.labels,
         labelled.classes,
-        pixel_votes(labelled, unlabelled) if votes is None else votes,
+        strokes.votes,
     )
 
 
-def pixel_votes(labelled: ImageSet, unlabelled: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of the unlabelled images, spread over slightly blurred pixels.
-
-    Less often right than those over learned features, but wrong elsewhere: distortions that the network learns to
-    see through can part a way of writing, as a crossed seven, from its class, while its pixels stay near.
-    """
-
-    def blurred(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        width = BLUR * labelled.side
-        smooth = gaussian_filter(images, (0, width, width), output=np.float32)
-        return np.asarray(smooth.reshape(len(images), -1))
-
-    return propagate(blurred(unlabelled), blurred(labelled.images), labelled.labels, labelled.classes)
+def _of_unit_length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12), np.float32)

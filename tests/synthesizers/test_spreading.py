@@ -1,0 +1,98 @@
+import keras
+import numpy as np
+import pytest
+
+from semisynth.data.imageset import ImageSet
+from semisynth.synthesizers import spreading
+from semisynth.synthesizers.gradients import gradient_histograms
+from semisynth.synthesizers.propagation import propagate
+from semisynth.synthesizers.spreading import COMPONENTS, STROKES, Strokes, propagated
+
+SIDE, CLASSES = 16, 3
+NAMES = ("lying", "standing", "slanting")
+
+
+def bars(count, seed=0):
+    """Noisy bars at three angles, here and there: uint8 (count, 16, 16), and their classes in turn."""
+    random = np.random.default_rng(seed)
+    classes = np.arange(count) % CLASSES
+    images = random.normal(10, 6, (count, SIDE, SIDE))
+    for image, kind in zip(images, classes, strict=True):
+        row, column = random.integers(-1, 2, 2) + 4
+        for step in range(8):
+            down, right = ((0, step), (step, 0), (step, step))[kind]
+            image[row + down : row + down + 2, column + right : column + right + 2] += 190
+    return np.clip(images, 0, 255).astype(np.uint8), classes
+
+
+@pytest.fixture(scope="module")
+def few():
+    return ImageSet(*bars(6, 1), NAMES, "bars", 66)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return bars(60)
+
+
+def network_of(features):
+    """A network that sees the given function of the pixels (b, 256), whose features have any length."""
+    images = keras.Input((SIDE, SIDE, 1))
+    return keras.Model(images, {"features": keras.layers.Lambda(features)(keras.layers.Flatten()(images))})
+
+
+def blind():
+    return network_of(lambda pixels: keras.ops.ones_like(pixels[:, :2]))
+
+
+def test_strokes_vote_for_the_class_of_the_images_that_look_alike(few, many):
+    strokes = Strokes.of(few, many[0])
+    assert strokes.votes.shape == (60, CLASSES)
+    np.testing.assert_array_equal(strokes.votes.argmax(axis=1), many[1])
+
+
+def test_strokes_are_of_unit_length_and_as_alike_as_the_histograms_of_their_images(few, many):
+    strokes = Strokes.of(few, many[0])
+    for features, images in ((strokes.labelled, few.images), (strokes.unlabelled, many[0])):
+        assert features.dtype == np.float32
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-4)
+        histograms = gradient_histograms(images)
+        histograms /= np.linalg.norm(histograms, axis=1, keepdims=True)
+        np.testing.assert_allclose(features @ features.T, histograms @ histograms.T, atol=1e-3)  # 66 images in all
+
+
+def test_no_more_components_are_kept_than_asked_for(few, many, monkeypatch):
+    assert Strokes.of(few, many[0]).labelled.shape == (6, 66)
+    assert COMPONENTS > 66
+    monkeypatch.setattr(spreading, "COMPONENTS", 12)
+    monkeypatch.setattr(spreading, "_SAMPLE", 40)
+    strokes = Strokes.of(few, many[0])
+    assert strokes.unlabelled.shape == (60, 12)
+    np.testing.assert_array_equal(strokes.votes.argmax(axis=1), many[1])
+
+
+def test_black_images_get_a_finite_belief(few):
+    beliefs = propagated(blind(), few, np.zeros((4, SIDE, SIDE), np.uint8))
+    np.testing.assert_allclose(beliefs.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_strokes_tell_apart_what_the_network_does_not(few, many):
+    np.testing.assert_array_equal(propagated(blind(), few, many[0]).argmax(axis=1), many[1])
+
+
+def test_without_strokes_the_network_decides(few, many, monkeypatch):
+    monkeypatch.setattr(spreading, "STROKES", 0.0)
+    flat = np.concatenate([few.images, many[0]]).reshape(66, -1).astype(np.float32) / 127.5 - 1
+    strokes = Strokes.of(few, many[0])
+    received = propagated(network_of(lambda pixels: 3 * pixels), few, many[0], strokes)
+    expected = propagate(flat[6:], flat[:6], few.labels, CLASSES, strokes.votes)
+    np.testing.assert_allclose(received, expected, atol=1e-3)
+
+
+def test_both_views_have_their_say_whatever_the_length_of_the_networks_features(few, many):
+    strokes = Strokes.of(few, many[0])
+    once, thrice = (
+        propagated(network_of(lambda pixels, by=by: by * pixels), few, many[0], strokes) for by in (1.0, 3.0)
+    )
+    np.testing.assert_allclose(once, thrice, atol=1e-3)
+    assert 0 < STROKES < 1
