@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from semisynth.anomaly.features import MahalanobisDetector, NearestNeighboursDetector, PixelNeighboursDetector
+from semisynth.anomaly.features import (
+    MahalanobisDetector,
+    NearestNeighboursDetector,
+    PixelNeighboursDetector,
+    StrokesDetector,
+)
 from semisynth.anomaly.judged import Judged
 
 
@@ -64,6 +69,33 @@ def test_pixels_count_in_squares_of_four_by_direction():
     fresh[0, 1, 1], fresh[0, 4, 4], fresh[1, :2, 2:4] = 9, 255, 255
     scores = detector.score_samples(Judged(fresh, None, np.zeros((2, 1), np.float32)))
     assert scores == pytest.approx([0, np.sqrt(2)], abs=1e-3)
+
+
+def bars(count, angle, seed=0):
+    """A bright bar each, at about `angle` in radians: judged images (count, 28, 28) without classes."""
+    random = np.random.default_rng(seed)
+    down, across = np.mgrid[:28, :28] - 13.5
+    turned = (angle + random.normal(0, 0.1, count))[:, None, None]
+    beside = np.abs(down * np.cos(turned) - across * np.sin(turned) + random.normal(0, 1, (count, 1, 1)))
+    images = np.clip(260 - 60 * beside, 0, 255) * (np.hypot(down, across) < 10)
+    return Judged(images.astype(np.uint8), None, np.zeros((count, 1), np.float32))
+
+
+def test_strokes_that_run_another_way_are_abnormal_whatever_the_features():
+    detector = StrokesDetector().fit(bars(200, 0.0))
+    alike, across = (detector.score_samples(bars(50, angle, seed=1)) for angle in (0.0, np.pi / 2))
+    assert across.min() > 3 * alike.max()
+    assert detector.arrays["directions"].shape == (588, 128)
+
+
+def test_strokes_of_each_class_have_their_own_distance():
+    normal = [bars(100, angle) for angle in (0.0, np.pi / 2)]
+    logits = np.repeat(np.eye(2, dtype=np.float32) * 9, 100, axis=0)
+    both = Judged(np.concatenate([part.images for part in normal]), None, np.zeros((200, 1), np.float32), logits)
+    detector = StrokesDetector(directions=20).fit(both)
+    of_both, between = (detector.score_samples(bars(50, angle, seed=1)) for angle in (np.pi / 2, np.pi / 4))
+    assert between.min() > of_both.max()
+    assert detector.arrays["means"].shape == (2, 20)
 
 
 @pytest.mark.parametrize("kind", [MahalanobisDetector, NearestNeighboursDetector])

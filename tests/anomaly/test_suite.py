@@ -117,7 +117,7 @@ def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
         spy = lambda self, judged, plain=plain, name=name: ran.append(name) or plain(self, judged)  # noqa: E731
         monkeypatch.setattr(kind, "score_samples", spy)
     suite.scores(normal(1, 5), ["pca", ENSEMBLE])
-    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "pixels_knn"]
+    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "strokes_mahalanobis"]
 
 
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):

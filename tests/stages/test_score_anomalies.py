@@ -27,6 +27,7 @@ NAMES = {
     "class_logsumexp",
     "features_mahalanobis",
     "features_knn",
+    "strokes_mahalanobis",
     "pixels_knn",
     "reconstruction",
     "isolation_forest",

@@ -2,9 +2,9 @@ import keras
 import numpy as np
 import pytest
 
+from semisynth.data.gradients import gradient_histograms
 from semisynth.data.imageset import ImageSet
 from semisynth.synthesizers import spreading
-from semisynth.synthesizers.gradients import gradient_histograms
 from semisynth.synthesizers.propagation import propagate
 from semisynth.synthesizers.spreading import COMPONENTS, STROKES, Strokes, propagated
 

@@ -10,9 +10,11 @@ from sklearn.covariance import LedoitWolf
 from semisynth.anomaly.detectors import Detector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.products import squares
+from semisynth.data.gradients import HISTOGRAM, gradient_histograms
 from semisynth.data.pixels import halved
 
 LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
+PRINCIPAL_OF = 5000  # images, at most, of which the principal directions are found
 
 
 class MahalanobisDetector(Detector):
@@ -26,8 +28,9 @@ class MahalanobisDetector(Detector):
 
     def fit(self, normal: Judged, y: None = None) -> Self:
         """Find mean and precision of each class; a class of fewer than 10 images is left out."""
-        groups = [normal.features[normal.likeliest == label] for label in range(max(1, normal.class_count))]
-        groups = [rows for rows in groups if len(rows) >= LEAST_IN_CLASS] or [normal.features]
+        points = self._points(normal)
+        groups = [points[normal.likeliest == label] for label in range(max(1, normal.class_count))]
+        groups = [rows for rows in groups if len(rows) >= LEAST_IN_CLASS] or [points]
         whitenings, means = [], []
         for rows in groups:
             precision = LedoitWolf().fit(rows.astype(np.float64)).precision_
@@ -44,9 +47,44 @@ class MahalanobisDetector(Detector):
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more; larger = more abnormal."""
         means = self._learnt("means")
-        whitened = self._times(judged.features, "whitening").reshape(len(judged), *means.shape)  # (n, k, d)
+        whitened = self._times(self._points(judged), "whitening").reshape(len(judged), *means.shape)  # (n, k, d)
         apart = whitened - means
         return np.asarray(np.einsum("nkd,nkd->nk", apart, apart).min(axis=1), np.float64)
+
+    def _points(self, judged: Judged) -> NDArray[np.float32]:
+        return judged.features
+
+
+class StrokesDetector(MahalanobisDetector):
+    """The same between histograms of oriented gradients: how strokes run, whatever a network learnt to overlook.
+
+    Of the histograms, the principal directions through 0 are kept.
+    """
+
+    layout: ClassVar = {
+        "directions": f"float32 {HISTOGRAM} q",
+        "means": "float32 k q",
+        "whitening": "float32 q k*q",
+    }
+
+    def __init__(self, *, directions: int = 128, random_state: int = 0) -> None:
+        """Keep at most so many principal directions."""
+        super().__init__(random_state=random_state)
+        self.directions = directions
+
+    def fit(self, normal: Judged, y: None = None) -> Self:
+        """Find the principal directions, then mean and precision of each class."""
+        rows = _strokes(normal)
+        some = np.random.default_rng(self.random_state).permutation(len(rows))[:PRINCIPAL_OF]
+        found = np.linalg.svd(rows[some], full_matrices=False).Vh[: self.directions]
+        directions = np.ascontiguousarray(found.T)  # (588, q)
+        self.arrays = {"directions": directions}
+        super().fit(normal)
+        self.arrays = self.arrays | {"directions": directions}
+        return self
+
+    def _points(self, judged: Judged) -> NDArray[np.float32]:
+        return self._times(_strokes(judged), "directions")
 
 
 class NearestNeighboursDetector(Detector):
@@ -99,6 +137,10 @@ class PixelNeighboursDetector(NearestNeighboursDetector):
 
     def _points(self, judged: Judged) -> NDArray[np.float32]:
         return halved(judged.images).reshape(len(judged), -1)
+
+
+def _strokes(judged: Judged) -> NDArray[np.float32]:
+    return _unit(gradient_histograms(judged.images))
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ from semisynth.anomaly.features import (
     MahalanobisDetector,
     NearestNeighboursDetector,
     PixelNeighboursDetector,
+    StrokesDetector,
 )
 from semisynth.anomaly.forest import IsolationForestDetector
 from semisynth.anomaly.judged import Judged
@@ -34,6 +35,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "class_logsumexp": ClassLogSumExpDetector,
     "features_mahalanobis": MahalanobisDetector,
     "features_knn": NearestNeighboursDetector,
+    "strokes_mahalanobis": StrokesDetector,
     "pixels_knn": PixelNeighboursDetector,
     "reconstruction": ReconstructionDetector,
     "isolation_forest": IsolationForestDetector,
@@ -45,8 +47,8 @@ DETECTORS: dict[str, type[Detector]] = {
 NAMES = (ENSEMBLE, *DETECTORS)
 # The ensemble's members and their weights, chosen on training images alone: one digit left out, one digit normal,
 # planted anomalies. Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says
-# little otherwise. What else looks at pixels tells new digits from known ones hardly better than chance.
-MEMBERS = {"class_logsumexp": 1.0, "features_mahalanobis": 3.0, "features_knn": 1.0, "pixels_knn": 1.0}
+# little otherwise. What looks at pixels tells new digits from known ones hardly better than chance.
+MEMBERS = {"class_logsumexp": 1.0, "features_mahalanobis": 1.0, "features_knn": 1.0, "strokes_mahalanobis": 4.0}
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from semisynth.data.gradients import gradient_histograms
 from semisynth.data.imageset import ImageSet
-from semisynth.synthesizers.gradients import gradient_histograms
 from semisynth.synthesizers.propagation import propagate
 from semisynth.training.inference import batched_outputs
 

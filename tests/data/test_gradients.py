@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from semisynth.synthesizers import gradients
-from semisynth.synthesizers.gradients import CELLS, DIRECTIONS, gradient_histograms
+from semisynth.data import gradients
+from semisynth.data.gradients import CELLS, DIRECTIONS, gradient_histograms
 
 SIDE = 28
 
