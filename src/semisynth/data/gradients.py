@@ -14,7 +14,7 @@ HISTOGRAM = CELLS * CELLS * DIRECTIONS  # numbers an image
 SMOOTHING = 0.5 / 28  # of the side: the Gaussian's standard deviation, before pixels are compared
 SPREAD = 1.5 / 28  # of the side: that of a cell's weights
 NEGLIGIBLE = 1e-5  # a slope of less than a hundredth of a grey level is a rounding error
-_BLOCK = 4 * 2**20  # bytes of the largest array, about: images at a time
+_BLOCK = 2 * 2**20  # bytes of the largest array, about: images at a time
 
 
 def gradient_histograms(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
@@ -25,9 +25,7 @@ def gradient_histograms(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDAr
     """
     side = images.shape[1]
     smooth = gaussian_filter1d(np.eye(side), SMOOTHING * side, axis=0)
-    slope = np.gradient(smooth, axis=0)
-    cells = _weights_of_cells(side)
-    maps = [matrix.astype(np.float32) for matrix in (smooth, slope, np.einsum("ra,cb->abrc", cells, cells))]
+    maps = [matrix.astype(np.float32) for matrix in (smooth, np.gradient(smooth, axis=0), _weights_of_cells(side))]
     step = max(1, _BLOCK // (4 * DIRECTIONS * side * side))
     blocks = [_histograms(images[start : start + step], *maps) for start in range(0, len(images), step)]
     return np.concatenate([np.empty((0, HISTOGRAM), np.float32), *blocks])
@@ -39,27 +37,37 @@ def _histograms(
     slope: NDArray[np.float32],
     cells: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """`smooth` and `slope` (side, side) times columns of pixels, and `cells` (side, side, 7, 7), of weights."""
+    """`smooth` and `slope` (side, side), and `cells` (7, side), are factors of columns of pixels."""
+    count, side = images.shape[:2]
     pixels = images.astype(np.float32)
     if images.dtype == np.uint8:
         pixels /= np.float32(255)
-    down = (slope @ (pixels @ smooth.T)).reshape(len(images), -1)
-    right = (smooth @ (pixels @ slope.T)).reshape(len(images), -1)
+    down = (slope @ _times(pixels, smooth)).reshape(count, -1)
+    right = (smooth @ _times(pixels, slope)).reshape(count, -1)
     strength = np.sqrt(down**2 + right**2)
     strength[strength < NEGLIGIBLE] = 0
-    angle = np.arctan2(down, right) * np.float32(DIRECTIONS / (2 * np.pi))  # in bins, -6 to 6
+    angle = np.arctan2(down, right) * np.float32(DIRECTIONS / (2 * np.pi))
+    angle += np.float32(DIRECTIONS) * (angle < 0)  # in bins, 0 to 12, both included
     lower = np.floor(angle)
     upper_share = strength * (angle - lower)
-    lower_bin = lower.astype(np.int64)
-    lower_bin[lower_bin < 0] += DIRECTIONS
-    upper_bin = lower_bin + 1
-    upper_bin[upper_bin == DIRECTIONS] = 0
-    image, pixel = np.ogrid[: len(images), : strength.shape[1]]
-    of_pixels = np.zeros((len(images), DIRECTIONS, strength.shape[1]), np.float32)
-    of_pixels[image, lower_bin, pixel] = strength - upper_share
-    of_pixels[image, upper_bin, pixel] = upper_share
-    of_cells = of_pixels @ cells.reshape(-1, CELLS * CELLS)  # (n, directions, cells)
-    return np.sqrt(of_cells.swapaxes(1, 2)).reshape(len(images), -1)
+    places = _places(count, side * side) + lower.astype(np.int64) * (side * side)
+    turned = np.zeros((count, DIRECTIONS + 2, side, side), np.float32)  # the last two bins are the first two
+    turned.reshape(-1)[places] = strength - upper_share
+    turned.reshape(-1)[places + side * side] = upper_share
+    turned[:, :2] += turned[:, DIRECTIONS:]
+    of_cells = (cells @ _times(turned, cells))[:, :DIRECTIONS].reshape(count, DIRECTIONS, -1)
+    return np.asarray(np.sqrt(of_cells.swapaxes(1, 2)).reshape(count, -1), np.float32)
+
+
+def _times(pixels: NDArray[np.float32], factor: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of pixels (..., side) times the transpose of a factor (m, side), in one product."""
+    rows = pixels.reshape(-1, pixels.shape[-1]) @ np.ascontiguousarray(factor.T)
+    return np.asarray(rows.reshape(*pixels.shape[:-1], len(factor)), np.float32)
+
+
+def _places(count: int, pixels: int) -> NDArray[np.int64]:
+    """Where the first bin of each pixel stands (n, pixels) in the flat array of all images' bins."""
+    return np.arange(count)[:, np.newaxis] * ((DIRECTIONS + 2) * pixels) + np.arange(pixels)
 
 
 def _weights_of_cells(side: int) -> NDArray[np.float64]:
