@@ -42,8 +42,8 @@ def _histograms(
     pixels = images.astype(np.float32)
     if images.dtype == np.uint8:
         pixels /= np.float32(255)
-    down = (slope @ _times(pixels, smooth)).reshape(count, -1)
-    right = (smooth @ _times(pixels, slope)).reshape(count, -1)
+    down = (slope @ (pixels @ smooth.T)).reshape(count, -1)
+    right = (smooth @ (pixels @ slope.T)).reshape(count, -1)
     strength = np.sqrt(down**2 + right**2)
     strength[strength < NEGLIGIBLE] = 0
     angle = np.arctan2(down, right) * np.float32(DIRECTIONS / (2 * np.pi))
@@ -55,14 +55,8 @@ def _histograms(
     turned.reshape(-1)[places] = strength - upper_share
     turned.reshape(-1)[places + side * side] = upper_share
     turned[:, :2] += turned[:, DIRECTIONS:]
-    of_cells = (cells @ _times(turned, cells))[:, :DIRECTIONS].reshape(count, DIRECTIONS, -1)
+    of_cells = (cells @ (turned @ cells.T))[:, :DIRECTIONS].reshape(count, DIRECTIONS, -1)
     return np.asarray(np.sqrt(of_cells.swapaxes(1, 2)).reshape(count, -1), np.float32)
-
-
-def _times(pixels: NDArray[np.float32], factor: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Rows of pixels (..., side) times the transpose of a factor (m, side), in one product."""
-    rows = pixels.reshape(-1, pixels.shape[-1]) @ np.ascontiguousarray(factor.T)
-    return np.asarray(rows.reshape(*pixels.shape[:-1], len(factor)), np.float32)
 
 
 def _places(count: int, pixels: int) -> NDArray[np.int64]:
