@@ -88,6 +88,24 @@ def test_strokes_that_run_another_way_are_abnormal_whatever_the_features():
     assert detector.arrays["directions"].shape == (588, 128)
 
 
+@pytest.mark.parametrize("directions", [0, -1])
+def test_strokes_without_a_direction_are_refused(directions):
+    detector = StrokesDetector(directions=directions)
+    with pytest.raises(ValueError, match="detector `s`: `directions` of 1 or more expected, received"):
+        detector.check("s", {})
+
+
+@pytest.mark.parametrize("neighbours", [1, 3, 20, 21, 60])
+def test_few_and_many_neighbours_are_counted_alike(neighbours):
+    random = np.random.default_rng(0)
+    normal = np.repeat(random.normal(0, 1, (30, 4)), 2, axis=0)  # each twice: equal distances count apart
+    some = random.normal(0, 1, (7, 4))
+    received = NearestNeighboursDetector(neighbours=neighbours).fit(judged(normal)).score_samples(judged(some))
+    lengths = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (some, normal)]
+    distances = np.sort(np.linalg.norm(lengths[0][:, None] - lengths[1], axis=2), axis=1)
+    np.testing.assert_allclose(received, distances[:, neighbours - 1], rtol=1e-4)
+
+
 def test_strokes_of_each_class_have_their_own_distance():
     normal = [bars(100, angle) for angle in (0.0, np.pi / 2)]
     logits = np.repeat(np.eye(2, dtype=np.float32) * 9, 100, axis=0)

@@ -13,7 +13,7 @@ CELLS = 7  # in each of the two dimensions
 HISTOGRAM = CELLS * CELLS * DIRECTIONS  # numbers an image
 SMOOTHING = 0.5 / 28  # of the side: the Gaussian's standard deviation, before pixels are compared
 SPREAD = 1.5 / 28  # of the side: that of a cell's weights
-NEGLIGIBLE = 1e-5  # a slope of less than a hundredth of a grey level is a rounding error
+NEGLIGIBLE = 1e-5  # steps between pixels that are far below one of 255 grey levels are rounding errors
 _BLOCK = 2 * 2**20  # bytes of the largest array, about: images at a time
 
 

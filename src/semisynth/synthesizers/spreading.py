@@ -14,17 +14,17 @@ from semisynth.training.inference import batched_outputs
 
 COMPONENTS = 128  # of the histograms, at most: their neighbours hardly change, and are found faster
 STROKES = 0.6  # the length of the strokes' part of an image's features, where the network's has 1
-_SAMPLE = 5000  # images, about, that the components are found of
+_SAMPLE = 5000  # images, at most, that the components are found of
 
 
 @dataclass(frozen=True)
 class Strokes:
     """How the strokes of images run, which takes no learning: a second view of them, beside a network's features.
 
-    `labelled` float32 (m, d) and `unlabelled` (n, d) are features of length 1; `votes` float32 (n, classes) are
-    the class probabilities of the unlabelled images, spread over these features alone. They err elsewhere than the
-    network does: distortions that it learns to see through can part a way of writing, as a crossed seven, from its
-    class.
+    `labelled` float32 (m, d) and `unlabelled` (n, d) are features of length 1, 0 of even images; `votes` float32
+    (n, classes) are the class probabilities of the unlabelled images, spread over these features alone. They err
+    elsewhere than the network does: distortions that it learns to see through can part a way of writing, as a
+    crossed seven, from its class.
     """
 
     labelled: NDArray[np.float32]
