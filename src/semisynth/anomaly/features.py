@@ -14,7 +14,7 @@ from semisynth.data.gradients import HISTOGRAM, gradient_histograms
 from semisynth.data.pixels import halved
 
 LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
-FEW_PASSES = 20
+FEW_PASSES = 20  # neighbours, up to which one pass for each is faster than a partition
 PRINCIPAL_OF = 5000  # images, at most, of which the principal directions are found
 
 

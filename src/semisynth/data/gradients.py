@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from semisynth.data.pixels import to_unit
+
 DIRECTIONS = 12  # the whole circle: the two edges of a stroke differ
 CELLS = 7  # in each of the two dimensions
 HISTOGRAM = CELLS * CELLS * DIRECTIONS  # numbers an image
@@ -17,8 +19,8 @@ NEGLIGIBLE = 1e-5  # steps between pixels that are far below one of 255 grey lev
 _BLOCK = 2 * 2**20  # bytes of the largest array, about: images at a time
 
 
-def gradient_histograms(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
-    """Features float32 (n, 588) of images (n, side, side), uint8 or float32 in [0, 1], with a side of 2 or more.
+def gradient_histograms(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Features float32 (n, 588) of images uint8 (n, side, side) with a side of 2 or more.
 
     The square root of each direction's mean strength about the middle of each of 7 x 7 cells, row by row; a
     direction between two of the twelve goes to both. An even image has zeros.
@@ -32,16 +34,17 @@ def gradient_histograms(images: NDArray[np.uint8] | NDArray[np.float32]) -> NDAr
 
 
 def _histograms(
-    images: NDArray[np.uint8] | NDArray[np.float32],
+    images: NDArray[np.uint8],
     smooth: NDArray[np.float32],
     slope: NDArray[np.float32],
     cells: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """`smooth` and `slope` (side, side), and `cells` (7, side), are factors of columns of pixels."""
+    """`smooth` and `slope` (side, side), and `cells` (7, side), are factors of columns of pixels.
+
+    Products are of one image each: for large ones, BLAS starts threads that compete with the network's.
+    """
     count, side = images.shape[:2]
-    pixels = images.astype(np.float32)
-    if images.dtype == np.uint8:
-        pixels /= np.float32(255)
+    pixels = to_unit(images)
     down = (slope @ (pixels @ smooth.T)).reshape(count, -1)
     right = (smooth @ (pixels @ slope.T)).reshape(count, -1)
     strength = np.sqrt(down**2 + right**2)
