@@ -1,11 +1,9 @@
 import json
 from functools import partial
-from threading import Barrier
 
 import numpy as np
 import pytest
 
-from semisynth.classifiers import fitting
 from semisynth.classifiers.fitting import (
     Fit,
     best_of,
@@ -19,6 +17,7 @@ from semisynth.classifiers.fitting import (
 from semisynth.classifiers.registry import load_classifier
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
+from semisynth.training import side_by_side
 
 
 @pytest.fixture
@@ -39,41 +38,32 @@ def test_a_finished_fit_is_not_repeated(make, data, tmp_path):
 
 
 def test_side_by_side_they_learn_what_each_learns_by_itself(make, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "_cores", lambda: 3)
-    names = ("svm", "lightgbm", "logistic", "cnn")
-    fits = {f"a/{name}": Fit(name, partial(make, name), data, tmp_path / "a" / name) for name in names}
+    monkeypatch.setattr(side_by_side, "cores", lambda: 3)
+    keys = ("a/svm", "a/lightgbm", "a/logistic", "a/cnn", "b/cnn")
+    names = {key: key.partition("/")[2] for key in keys}
+    fits = {key: Fit(name, partial(make, name), data, tmp_path / key) for key, name in names.items()}
     bundles = list(fit_each(fits))
-    assert [key for key, _ in bundles[:2]] == ["a/logistic", "a/cnn"]
+    assert bundles[0][0] == "a/logistic"
     assert dict(bundles) == {key: tmp_path / key / "bundle" for key in fits}
     for key, bundle in bundles:
         alone = fit_or_reuse(fits[key].make, data, tmp_path / "alone" / key)
         assert (bundle / "bundle.json").read_bytes() == (alone / "bundle.json").read_bytes()
 
 
-def test_those_of_one_core_are_fitted_at_the_same_time(make, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "_cores", lambda: 2)
-    both = Barrier(2, timeout=60)
-
-    def make_together(name):
-        both.wait()  # breaks where the first must end before the second begins
-        return make(name)
-
-    fits = {name: Fit(name, partial(make_together, name), data, tmp_path / name) for name in ("svm", "lightgbm")}
-    assert set(dict(fit_each(fits))) == {"svm", "lightgbm"}
-
-
-def test_the_largest_is_begun_first(make, data, tmp_path, monkeypatch):
-    monkeypatch.setattr(fitting, "_cores", lambda: 1)
+def test_networks_come_first_and_of_the_others_the_largest(make, data, tmp_path, monkeypatch):
+    monkeypatch.setattr(side_by_side, "cores", lambda: 1)
     begun = []
 
-    def make_noted(key):
+    def make_noted(key, name):
         begun.append(key)
-        return make("svm")
+        return make(name, **({"max_steps": 2} if name == "cnn" else {}))
 
     sets = {"small": data.take(np.arange(20)), "large": data, "middle": data.take(np.arange(40))}
-    fits = {key: Fit("svm", partial(make_noted, key), images, tmp_path / key) for key, images in sets.items()}
-    assert set(dict(fit_each(fits))) == set(sets)
-    assert begun == ["large", "middle", "small"]
+    names = {"small": "svm", "large": "lightgbm", "middle": "svm"}
+    fits = {key: Fit(names[key], partial(make_noted, key, names[key]), sets[key], tmp_path / key) for key in sets}
+    fits["network"] = Fit("cnn", partial(make_noted, "network", "cnn"), sets["small"], tmp_path / "network")
+    assert set(dict(fit_each(fits))) == set(fits)
+    assert begun == ["network", "large", "middle", "small"]
 
 
 def test_what_was_fitted_before_one_that_fails_is_kept(make, data, tmp_path):

@@ -104,6 +104,17 @@ def test_fused_normalisation_is_that_of_keras():
     assert ours(images).numpy() == pytest.approx(theirs(images).numpy(), abs=1e-5)
 
 
+def test_fused_normalisation_of_bfloat16_differs_by_its_rounding_alone():
+    images = tf.cast(tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1), mean=2.0, stddev=3.0), tf.bfloat16)
+    exact, rounded = FusedBatchNormalization(momentum=0.8), FusedBatchNormalization(momentum=0.8)
+    of_float, of_bfloat = exact(tf.cast(images, tf.float32), training=True), rounded(images, training=True)
+    assert of_bfloat.dtype == tf.bfloat16
+    assert of_float.dtype == tf.float32
+    np.testing.assert_array_equal(of_bfloat, tf.cast(of_float, tf.bfloat16))
+    assert rounded.moving_variance.dtype == "float32"
+    assert rounded.moving_variance.numpy() == pytest.approx(exact.moving_variance.numpy(), rel=1e-6)
+
+
 def test_fused_normalisation_keeps_its_averages_where_it_is_not_to_be_trained():
     images = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1), mean=2.0)
     layer = FusedBatchNormalization(momentum=0.8)

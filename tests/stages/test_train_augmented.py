@@ -13,6 +13,7 @@ from semisynth.data.imageset import ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.params import load_params
 from semisynth.stages.train_augmented import train_augmented
+from semisynth.training import side_by_side
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
@@ -93,19 +94,21 @@ def test_after_an_interruption_finished_fits_are_not_repeated(folder, monkeypatc
     fitted = []
     fits = {kind: kind.fit for kind in (CnnClassifier, LogisticClassifier)}
 
-    def counted(self, *arguments, **more):
-        fitted.append(self.name)
+    def counted(self, images, *arguments, **more):
+        fitted.append((self.name, len(images)))
         if len(fitted) == 3:
             raise KilledError
-        return fits[type(self)](self, *arguments, **more)
+        return fits[type(self)](self, images, *arguments, **more)
 
     for kind in fits:
         monkeypatch.setattr(kind, "fit", counted)
+    monkeypatch.setattr(side_by_side, "cores", lambda: 1)
     with pytest.raises(KilledError):
         run(folder)
     assert contents(folder / "models") == whole
     run(folder)
-    assert fitted == ["cnn", "logistic", "cnn", "cnn", "logistic"]
+    # First logistic regression, then the networks, that of the largest arm first: its second fit is not the last.
+    assert fitted == [("logistic", 30), ("logistic", 40), ("cnn", 40), ("cnn", 40), ("cnn", 30)]
     assert contents(folder / "models") == whole
 
 

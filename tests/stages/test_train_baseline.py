@@ -14,6 +14,7 @@ from semisynth.classifiers.registry import NAMES, load_classifier
 from semisynth.classifiers.svm import SvmClassifier
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.stages.train_baseline import train_baseline
+from semisynth.training import side_by_side
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 
@@ -77,12 +78,13 @@ def test_after_an_interruption_it_goes_on(folder, monkeypatch):
     def killed(*_arguments, **_more):
         raise KilledError
 
-    fit = LogisticClassifier.fit
-    monkeypatch.setattr(LogisticClassifier, "fit", killed)
+    fit = SvmClassifier.fit
+    monkeypatch.setattr(side_by_side, "cores", lambda: 1)  # the SVM is the last
+    monkeypatch.setattr(SvmClassifier, "fit", lambda *given, **more: killed() if "resume" in more else fit(*given))
     with pytest.raises(KilledError):
         run(folder)
-    monkeypatch.setattr(LogisticClassifier, "fit", fit)
-    for done in (CnnClassifier, LightgbmClassifier, SvmClassifier):
+    monkeypatch.setattr(SvmClassifier, "fit", lambda *given, **more: fit(*given) if "resume" in more else killed())
+    for done in (CnnClassifier, LightgbmClassifier, LogisticClassifier):
         monkeypatch.setattr(done, "fit", killed)
     run(folder)
     assert contents(folder / "models") == whole

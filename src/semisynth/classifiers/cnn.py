@@ -22,7 +22,7 @@ from semisynth.errors import SemisynthError
 from semisynth.networks.classifiers import book_cnn, normalised_cnn
 from semisynth.training.batches import image_batches
 from semisynth.training.bundle import Bundle, load_weights, save_bundle, save_weights
-from semisynth.training.determinism import seed_everything
+from semisynth.training.determinism import seeded
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import batched
 from semisynth.training.precision import Precision, dtype_policy
@@ -68,8 +68,8 @@ class CnnClassifier:
         """See `Classifier.fit`; with `resume`, bit-identical to a training that was not interrupted."""
         check_training(images, labels, self.settings)
         settings = self.settings
-        seed_everything(settings.seed)
-        network = _compiled(settings)
+        with seeded(settings.seed):
+            network = _compiled(settings)
 
         def batches(step: int) -> tf.data.Dataset:
             return image_batches(images, labels, settings.batch_size, seed=settings.seed, start_step=step)

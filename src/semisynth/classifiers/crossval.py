@@ -1,12 +1,14 @@
 """Cross-validation inside the labelled images: the best classifier is chosen without any other label."""
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from semisynth.classifiers.base import Classifier
+from semisynth.training.side_by_side import side_by_side
 
 Indices = NDArray[np.int64]
 
@@ -30,8 +32,11 @@ def cross_validated_accuracy(
     parts = stratified_folds(labels, folds=folds, most_images=most_images, seed=seed)
     if not parts:
         return None
-    correct = [_held_out_correct(make_classifier(), images, labels, *part) for part in parts]
-    return float(np.concatenate(correct).mean())
+    tasks = {
+        str(number): partial(_held_out_correct, make_classifier(), images, labels, *part)
+        for number, part in enumerate(parts)
+    }
+    return float(np.concatenate(list(dict(side_by_side(tasks)).values())).mean())
 
 
 def stratified_folds(

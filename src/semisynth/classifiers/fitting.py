@@ -1,23 +1,22 @@
 """Fits the classifiers of a stage so that nothing is done twice, and keeps which of them is best."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from multiprocessing.pool import ThreadPool
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from semisynth.classifiers.base import Classifier
 from semisynth.classifiers.crossval import cross_validated_accuracy
-from semisynth.classifiers.registry import NAMES, ON_ONE_CORE, load_classifier
+from semisynth.classifiers.registry import NAMES, SIDE_BY_SIDE, load_classifier
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
 from semisynth.files import write_json
+from semisynth.training.side_by_side import side_by_side
 
 SELECTION_FILE = "selection.json"
 UNRANKED_BEST = "cnn"
-MOST_AT_ONCE = 4  # each holds its images as numbers of 4 bytes, an SVM up to a gigabyte of its kernel
 
 Make = Callable[[], Classifier]
 
@@ -45,27 +44,15 @@ def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
 def fit_each(fits: Mapping[str, Fit]) -> Iterator[tuple[str, Path]]:
     """Yield each key with its bundle, as `fit_or_reuse` makes it, when it is there.
 
-    First those that keep the machine busy, one after the other, then those that work on one core, side by side.
+    First those that need all cores, one after the other, then the others side by side.
     """
     for key, fit in fits.items():
-        if fit.name not in ON_ONE_CORE:
-            yield _done((key, fit))
-    # Of most images first, so that no core waits long for the last one. Threads, as the libraries let go of
-    # Python's lock; at an error they are left behind, and end with the process.
-    side_by_side = [item for item in fits.items() if item[1].name in ON_ONE_CORE]
-    longest_first = sorted(side_by_side, key=lambda item: -len(item[1].data))
-    with ThreadPool(min(_cores(), MOST_AT_ONCE)) as pool:
-        yield from pool.imap_unordered(_done, longest_first)
-
-
-def _done(item: tuple[str, Fit]) -> tuple[str, Path]:
-    key, fit = item
-    return key, fit_or_reuse(fit.make, fit.data, fit.folder)
-
-
-def _cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        if fit.name not in SIDE_BY_SIDE:
+            yield key, fit_or_reuse(fit.make, fit.data, fit.folder)
+    others = [item for item in fits.items() if item[1].name in SIDE_BY_SIDE]
+    # The longest first, so that no core waits for the last one: networks, then those with the most images.
+    others.sort(key=lambda item: (item[1].name != "cnn", -len(item[1].data)))
+    yield from side_by_side({key: partial(fit_or_reuse, fit.make, fit.data, fit.folder) for key, fit in others})
 
 
 def validate_or_reuse(

@@ -25,7 +25,7 @@ class_of_name: dict[str, Loadable] = {
     "logistic": LogisticClassifier,
 }
 NAMES = tuple(class_of_name)
-ON_ONE_CORE = ("lightgbm", "svm")  # the others divide one fit's work among the cores
+SIDE_BY_SIDE = ("cnn", "lightgbm", "svm")  # logistic regression keeps all cores busy by itself
 
 
 def build_classifier(

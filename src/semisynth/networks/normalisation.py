@@ -5,22 +5,23 @@ from keras import layers
 
 
 class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
-    """Keras' layer for images (b, height, width, channels) by TensorFlow's fused kernel, in float32.
+    """Keras' layer for images (b, height, width, channels) by TensorFlow's fused kernel.
 
-    The same values and weights; the moving variance takes in that of a batch without bias, b · height · width
-    over one less. Rebuilt from code, not from a configuration. After Ioffe and Szegedy 2015, arXiv 1502.03167.
+    The same values and weights, which are float32, as are the sums; images may be float32 or bfloat16, and keep
+    that. The moving variance takes in that of a batch without bias, b · height · width over one less. Rebuilt
+    from code, not from a configuration. After Ioffe and Szegedy 2015, arXiv 1502.03167.
     """
 
     def __init__(self, momentum: float) -> None:
-        super().__init__(momentum=momentum, dtype="float32")
+        super().__init__(momentum=momentum, dtype="float32", autocast=False)
         self.supports_masking = False
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        """float32 (b, height, width, channels), normalised by the batch in training, else by averages."""
+        """Normalise (b, height, width, channels) by the batch in training, else by averages."""
         learns = bool(training) and self.trainable
         none = tf.zeros(0)
         result, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=tf.cast(inputs, tf.float32),
+            x=inputs,
             scale=self.gamma,
             offset=self.beta,
             mean=none if learns else self.moving_mean,

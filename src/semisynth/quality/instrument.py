@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from semisynth.networks.classifiers import strided_cnn
 from semisynth.training.batches import image_batches
-from semisynth.training.determinism import seed_everything
+from semisynth.training.determinism import seeded
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import batched
 
@@ -52,10 +52,11 @@ def fit_instrument(
     Adam with a cosine schedule down to 0. Equal arguments give equal instruments on the same machine.
     `resume` and errors: see `fit_resumable`.
     """
-    seed_everything(seed)
-    network = strided_cnn(images.shape[1], classes)
-    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
-    network.compile(keras.optimizers.Adam(schedule), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with seeded(seed):
+        network = strided_cnn(images.shape[1], classes)
+        schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        network.compile(keras.optimizers.Adam(schedule), loss)
     epochs = max(parts for parts in range(1, MOST_EPOCHS + 1) if steps % parts == 0)
     fit_resumable(
         network,

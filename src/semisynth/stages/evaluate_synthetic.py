@@ -1,5 +1,6 @@
 """Measures synthetic images against real ones."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from semisynth.quality.report import Measured, distance_metrics, histogram_metri
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.budget import update_steps
 from semisynth.training.precision import resolve_precision
+from semisynth.training.progress import track
 from semisynth.training.resume import forget, resume_folder
+from semisynth.training.side_by_side import share_cores, side_by_side
 
 
 def evaluate_synthetic(
@@ -31,6 +34,7 @@ def evaluate_synthetic(
     The measuring classifier knows every training label, so nothing but reports may read what it says. GAN-train is
     the test accuracy of the pipeline's `cnn`, with the baseline's settings, after synthetic images alone.
     """
+    share_cores()
     sections = load_params(params)
     made, real, held_out = load_images(synthetic), load_images(train), load_images(test)
     real = real.take(real.labels != UNLABELLED)  # of a user's own images, not all need to have a label
@@ -81,10 +85,13 @@ def findings(
 
     as_many = real.take(np.random.default_rng([section.seed, 0]).permutation(len(real))[: len(made)])
     histograms = histogram_metrics(predicted, made, as_many, held_out)
+    sources = {"gan_train": made, "real": as_many}
+    trainings = {name: partial(accuracy_after, data, name) for name, data in sources.items()}
+    after = dict(track(side_by_side(trainings), "classifiers of GAN-train", len(trainings)))
     accuracy = {
         "instrument_accuracy": label_agreement(held_out.labels, instrument.predict(held_out.images)),
-        "gan_train_accuracy": accuracy_after(made, "gan_train"),
-        "gan_train_accuracy_of_real": accuracy_after(as_many, "real"),
+        "gan_train_accuracy": after["gan_train"],
+        "gan_train_accuracy_of_real": after["real"],
     }
     return {"dataset": real.dataset, **distances, **labels, **histograms, **accuracy}, rows
 

@@ -14,6 +14,7 @@ from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.precision import resolve_precision
 from semisynth.training.progress import track
 from semisynth.training.resume import forget, resume_folder
+from semisynth.training.side_by_side import share_cores
 
 
 def train_augmented(
@@ -23,6 +24,7 @@ def train_augmented(
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """Train the baseline's classifiers on every arm: same settings, same budget, same seed, other images."""
+    share_cores()
     sections = load_params(params)
     section, names = sections.train_baseline, sections.train_augmented.classifiers
     settings, labelled = section.model_dump(), sections.split.labelled

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from semisynth.classifiers.fitting import best_of, copy_bundles, fit_or_reuse, save_selection, validate_or_reuse
+from semisynth.classifiers.fitting import Fit, best_of, copy_bundles, fit_each, save_selection, validate_or_reuse
 from semisynth.classifiers.registry import NAMES, build_classifier
 from semisynth.data.imageset import load_images
 from semisynth.files import replacing_folder, write_json
@@ -12,6 +12,7 @@ from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.precision import resolve_precision
 from semisynth.training.progress import track
 from semisynth.training.resume import forget, resume_folder
+from semisynth.training.side_by_side import share_cores
 
 
 def train_baseline(
@@ -21,6 +22,7 @@ def train_baseline(
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
     """Train every classifier on the labelled images alone, and rank them by cross-validation inside these."""
+    share_cores()
     section = load_params(params).train_baseline
     data, settings = load_images(labelled), section.model_dump()
     precision = resolve_precision(section.cnn.precision)
@@ -30,12 +32,13 @@ def train_baseline(
 
     short = settings | {"cnn": settings["cnn"] | {"max_steps": min(section.fold_steps, section.cnn.max_steps)}}
 
-    accuracies, bundles = {}, {}
-    for name in track(NAMES, "baseline classifiers"):
+    accuracies, fits = {}, {}
+    for name in track(NAMES, "cross-validated classifiers"):
         make = partial(build_classifier, name, settings=settings, seed=section.seed, labelled=len(data), **size)
         make_short = partial(build_classifier, name, settings=short, seed=section.seed, labelled=0, **size)
         accuracies[name] = validate_or_reuse(make_short, data, resume / name, **folding)
-        bundles[name] = fit_or_reuse(make, data, resume / name)
+        fits[name] = Fit(name, make, data, resume / name)
+    bundles = dict(track(fit_each(fits), "baseline classifiers", len(fits)))
     with replacing_folder(models) as folder:
         copy_bundles(bundles, folder)
         save_selection(folder, accuracies)

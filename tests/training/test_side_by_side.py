@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from functools import partial
+from threading import Barrier, Event
+from time import sleep
+
+import pytest
+
+from semisynth.training import side_by_side as module
+from semisynth.training.side_by_side import side_by_side
+
+
+def test_every_task_gives_its_result(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    assert dict(side_by_side({"a": lambda: 1, "b": lambda: 2, "c": lambda: 3})) == {"a": 1, "b": 2, "c": 3}
+
+
+def test_tasks_run_at_the_same_time(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    both = Barrier(2, timeout=60)  # breaks where the first must end before the second begins
+    assert set(dict(side_by_side({"a": both.wait, "b": both.wait})).values()) == {0, 1}
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 2), (64, module.MOST_AT_ONCE)])
+def test_no_more_at_once_than_cores_or_memory_allow(cores, expected, monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    assert module.at_once() == expected
+
+
+def test_on_one_core_tasks_run_in_their_order(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 1)
+    begun = []
+    tasks = {key: partial(begun.append, key) for key in "cab"}
+    assert list(dict(side_by_side(tasks))) == begun == list("cab")
+
+
+def test_at_an_error_what_runs_is_finished_and_nothing_else_begun(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    begun, failed, finished = Event(), Event(), []
+
+    def fails():
+        begun.wait(timeout=60)
+        failed.set()
+        raise ValueError("planted")
+
+    def lasts():
+        begun.set()
+        failed.wait(timeout=60)
+        sleep(0.3)  # the error has long arrived
+        finished.append("lasts")
+
+    tasks = {"fails": fails, "lasts": lasts, "late": partial(finished.append, "late")}
+    with pytest.raises(ValueError, match="planted"):
+        dict(side_by_side(tasks))
+    assert finished == ["lasts"]
+
+
+@pytest.mark.parametrize(("begun", "expected"), [(False, 2), (True, 0)])
+def test_tensorflow_gets_a_share_of_the_cores_unless_it_has_begun(begun, expected):
+    program = f"""
+import tensorflow as tf
+from semisynth.training import side_by_side
+side_by_side.cores = lambda: 8
+if {begun}:
+    tf.zeros(1)
+side_by_side.share_cores()
+tf.zeros(1)
+print(tf.config.threading.get_intra_op_parallelism_threads())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(expected)
