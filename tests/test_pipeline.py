@@ -234,7 +234,7 @@ def stopped(folder, stage, sign, number):
     return process.returncode, errors
 
 
-# What each stage trains step by step, in order, by the budgets above: where it waits, title, epochs, steps of one.
+# What each stage trains step by step, by the budgets above: where it waits, title, epochs, steps of one.
 TRAININGS = {
     "train_synthesizer": {"labeller": ("train labeller", 12, 2), "adversary": ("train semi_acgan", 4, 3)},
     "train_augmented": {"synthetic/cnn": ("CNN", 20, 1), "all/cnn": ("CNN", 20, 1)},
@@ -264,12 +264,8 @@ def steps_made(errors):
 @pytest.mark.parametrize(
     ("stage", "model", "kills"),
     [
-        ("train_synthesizer", "synthesizer", [("labeller/state.npz", 2), ("adversary/state.npz", 1)]),
-        (
-            "train_augmented",
-            "augmented",
-            [("synthetic/cnn/state/state.npz", 2), ("all/lightgbm/bundle/bundle.json", 0)],
-        ),
+        ("train_synthesizer", "synthesizer", ["labeller/state.npz", "adversary/state.npz"]),
+        ("train_augmented", "augmented", ["*/cnn/state/state.npz", "*/lightgbm/bundle/bundle.json"]),
     ],
 )
 def test_a_killed_stage_does_what_is_left_and_ends_bit_identical(project, stage, model, kills):
@@ -278,17 +274,16 @@ def test_a_killed_stage_does_what_is_left_and_ends_bit_identical(project, stage,
     for output in outputs:
         shutil.rmtree(output)
     left = [(title, epochs * steps) for title, epochs, steps in TRAININGS[stage].values()]
-    for sign, unfinished in kills:
+    for sign in kills:
         before = left
         status, errors = stopped(project, stage, sign, signal.SIGKILL)
         left = steps_left(project, stage)
         assert status == -signal.SIGKILL
         assert not any(output.exists() for output in outputs)
-        assert len(left) == unfinished
         assert left != before
-        assert steps_made(errors) == before[: len(before) - unfinished]
+        assert len(steps_made(errors)) == len(before) - len(left)
     done = run(project, *command_of(project, stage))
-    assert steps_made(done.stderr) == left
+    assert sorted(steps_made(done.stderr)) == sorted(left)  # networks are trained side by side: either ends first
     assert digests(*outputs) == expected
     assert not list((project / ".semisynth" / "resume" / stage).iterdir())
 

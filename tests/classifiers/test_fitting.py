@@ -78,7 +78,7 @@ def test_what_was_fitted_before_one_that_fails_is_kept(make, data, tmp_path):
 
 
 def test_a_finished_cross_validation_is_not_repeated(make, data, tmp_path):
-    folding = {"folds": 2, "most_images": 60, "seed": 0}
+    folding = {"folds": 2, "most_images": 60, "seed": 0, "at_once": False}
     accuracy = validate_or_reuse(partial(make, "logistic"), data, tmp_path, **folding)
     assert 0.2 < accuracy < 1
     assert validate_or_reuse(never, data, tmp_path, **folding) == accuracy

@@ -111,6 +111,7 @@ def test_fused_normalisation_of_bfloat16_differs_by_its_rounding_alone():
     assert of_bfloat.dtype == tf.bfloat16
     assert of_float.dtype == tf.float32
     np.testing.assert_array_equal(of_bfloat, tf.cast(of_float, tf.bfloat16))
+    assert rounded(keras.KerasTensor((None, 5, 5, 3), "bfloat16")).dtype == "bfloat16"
     assert rounded.moving_variance.dtype == "float32"
     assert rounded.moving_variance.numpy() == pytest.approx(exact.moving_variance.numpy(), rel=1e-6)
 

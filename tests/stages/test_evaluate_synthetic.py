@@ -96,6 +96,7 @@ def test_gan_train_is_the_accuracy_of_the_pipelines_network_on_synthetic_images_
         return classifier
 
     monkeypatch.setattr("semisynth.stages.evaluate_synthetic.build_classifier", build)
+    monkeypatch.setattr("semisynth.training.side_by_side.cores", lambda: 1)
     synthetic, train = bars(3, 60), bars(1, 150)
     run(synthetic, train)
     settings = load_params(Path("params.yaml")).train_baseline.cnn.model_dump()

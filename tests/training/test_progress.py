@@ -52,13 +52,23 @@ def test_slow_steps_give_a_line_each_and_the_last_is_not_repeated(capsys: pytest
     assert capsys.readouterr().err.splitlines() == ["work: 1/2", "work: 2/2"]
 
 
-def test_a_thread_beside_the_main_one_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def tracked_in_a_thread() -> list[str]:
     seen: list[str] = []
     thread = Thread(target=lambda: seen.extend(track("ab", "letters")))
     thread.start()
     thread.join()
-    assert seen == ["a", "b"]
-    assert capsys.readouterr().err == ""
+    return seen
+
+
+def test_a_thread_beside_the_main_one_shows_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = open_terminal(monkeypatch)
+    assert tracked_in_a_thread() == ["a", "b"]
+    assert terminal.getvalue() == ""
+
+
+def test_a_thread_beside_the_main_one_prints_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert tracked_in_a_thread() == ["a", "b"]
+    assert capsys.readouterr().err == "letters: 2/2\n"
 
 
 def test_unknown_and_given_totals(capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,12 +55,17 @@ def test_at_an_error_what_runs_is_finished_and_nothing_else_begun(monkeypatch):
     assert finished == ["lasts"]
 
 
-@pytest.mark.parametrize(("begun", "expected"), [(False, 2), (True, 0)])
-def test_tensorflow_gets_a_share_of_the_cores_unless_it_has_begun(begun, expected):
+def test_also_an_exit_inside_a_task_arrives():
+    with pytest.raises(SystemExit, match="3"):
+        dict(side_by_side({"a": partial(sys.exit, 3), "b": lambda: 1}))
+
+
+@pytest.mark.parametrize(("cores", "begun", "expected"), [(2, False, 1), (2, True, 0), (64, False, 0)])
+def test_operations_keep_to_one_core_where_tasks_are_enough_for_all(cores, begun, expected):
     program = f"""
 import tensorflow as tf
 from semisynth.training import side_by_side
-side_by_side.cores = lambda: 8
+side_by_side.cores = lambda: {cores}
 if {begun}:
     tf.zeros(1)
 side_by_side.share_cores()

@@ -1,5 +1,6 @@
 import itertools
 import shutil
+from threading import Event, Thread
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from semisynth.networks.classifiers import strided_cnn
 from semisynth.training.batches import balanced_batches, generated, image_batches, index_batches
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import FILE, Checkpoint, training_state
-from semisynth.training.determinism import seed_everything
+from semisynth.training.determinism import seed_everything, seeded
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import batched, over_rows
 from semisynth.training.precision import dtype_policy, resolve_precision
@@ -68,6 +69,26 @@ def test_image_batches_convert_pixels():
     assert batch.shape == (4, 16, 16, 1)
     assert float(batch.numpy().min()) == 1
     assert sorted(labels.numpy().tolist()) == [0, 1, 2, 3]
+
+
+def test_what_is_seeded_in_one_thread_is_built_before_another_may_seed():
+    inside, weights = Event(), []
+
+    def other():
+        with seeded(1):
+            inside.set()
+
+    with seeded(0):
+        thread = Thread(target=other)
+        thread.start()
+        assert not inside.wait(timeout=0.2)
+        weights.append(strided_cnn(16, 3).get_weights())
+    thread.join()
+    assert inside.is_set()
+    with seeded(0):
+        weights.append(strided_cnn(16, 3).get_weights())
+    for first, second in zip(*weights, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def compiled(seed=0, rate=0.01):

@@ -23,11 +23,12 @@ def cross_validated_accuracy(
     folds: int,
     most_images: int,
     seed: int,
+    at_once: bool,
 ) -> float | None:
     """Share in [0, 1] of held-out images that fresh classifiers get right, all folds together.
 
     `images` uint8 (n, side, side), `labels` int64 (n,). None where a class has fewer than 2 images.
-    See `stratified_folds` for `folds` and `most_images`.
+    See `stratified_folds` for `folds` and `most_images`. `at_once` runs the folds side by side.
     """
     parts = stratified_folds(labels, folds=folds, most_images=most_images, seed=seed)
     if not parts:
@@ -36,7 +37,8 @@ def cross_validated_accuracy(
         str(number): partial(_held_out_correct, make_classifier(), images, labels, *part)
         for number, part in enumerate(parts)
     }
-    return float(np.concatenate(list(dict(side_by_side(tasks)).values())).mean())
+    correct = dict(side_by_side(tasks)).values() if at_once else [task() for task in tasks.values()]
+    return float(np.concatenate(list(correct)).mean())
 
 
 def stratified_folds(

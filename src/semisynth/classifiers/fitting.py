@@ -56,13 +56,13 @@ def fit_each(fits: Mapping[str, Fit]) -> Iterator[tuple[str, Path]]:
 
 
 def validate_or_reuse(
-    make: Make, data: ImageSet, folder: Path, *, folds: int, most_images: int, seed: int
+    make: Make, data: ImageSet, folder: Path, *, folds: int, most_images: int, seed: int, at_once: bool
 ) -> float | None:
     """`cross_validated_accuracy` on `data`, unless it was measured before: then as `folder` has it."""
     path = folder / "cross_validation.json"
     if not path.exists():
         accuracy = cross_validated_accuracy(
-            make, data.images, data.labels, folds=folds, most_images=most_images, seed=seed
+            make, data.images, data.labels, folds=folds, most_images=most_images, seed=seed, at_once=at_once
         )
         write_json(path, {"accuracy": accuracy})
     measured: float | None = json.loads(path.read_text(encoding="utf-8"))["accuracy"]

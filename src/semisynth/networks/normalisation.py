@@ -1,5 +1,6 @@
 """Batch normalisation in one operation, which takes a processor less time than Keras' chain of them."""
 
+import keras
 import tensorflow as tf
 from keras import layers
 
@@ -15,6 +16,10 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
     def __init__(self, momentum: float) -> None:
         super().__init__(momentum=momentum, dtype="float32", autocast=False)
         self.supports_masking = False
+
+    def compute_output_spec(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+        """Shape and dtype of `inputs`."""
+        return keras.KerasTensor(inputs.shape, inputs.dtype)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Normalise (b, height, width, channels) by the batch in training, else by averages."""

@@ -4,7 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from semisynth.classifiers.fitting import Fit, best_of, copy_bundles, fit_each, save_selection, validate_or_reuse
-from semisynth.classifiers.registry import NAMES, build_classifier
+from semisynth.classifiers.registry import NAMES, SIDE_BY_SIDE, build_classifier
 from semisynth.data.imageset import load_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
@@ -36,7 +36,9 @@ def train_baseline(
     for name in track(NAMES, "cross-validated classifiers"):
         make = partial(build_classifier, name, settings=settings, seed=section.seed, labelled=len(data), **size)
         make_short = partial(build_classifier, name, settings=short, seed=section.seed, labelled=0, **size)
-        accuracies[name] = validate_or_reuse(make_short, data, resume / name, **folding)
+        accuracies[name] = validate_or_reuse(
+            make_short, data, resume / name, at_once=name in SIDE_BY_SIDE, **folding
+        )
         fits[name] = Fit(name, make, data, resume / name)
     bundles = dict(track(fit_each(fits), "baseline classifiers", len(fits)))
     with replacing_folder(models) as folder:

@@ -26,7 +26,7 @@ class Steps:
     """Counts steps of work that is called `title`; a context manager.
 
     `total` is the number of steps, None if unknown. `clock` gives seconds. An exception inside the block
-    closes the display where it stands. Outside the main thread, where several would mingle, nothing is shown.
+    closes the display where it stands. On a terminal nothing is shown outside the main thread: bars would mingle.
     """
 
     def __init__(self, title: str, total: int | None, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,12 +34,12 @@ class Steps:
         self._clock = clock
 
     def __enter__(self) -> Self:
-        if threading.current_thread() is not threading.main_thread():
-            self._display: _Display = _Nothing()
-        elif sys.stderr.isatty() and not _terminal().is_dumb_terminal:
+        if not sys.stderr.isatty() or _terminal().is_dumb_terminal:
+            self._display: _Display = _Lines(self.title, self.total, self._clock)
+        elif threading.current_thread() is threading.main_thread():
             self._display = _Bar(self.title, self.total)
         else:
-            self._display = _Lines(self.title, self.total, self._clock)
+            self._display = _Nothing()
         return self
 
     def advance(self, n: int = 1, note: str = "") -> None:
@@ -95,7 +95,7 @@ class _Lines:
             self._print()
 
     def _print(self) -> None:
-        print(self._line, file=sys.stderr, flush=True)
+        print(self._line + "\n", end="", file=sys.stderr, flush=True)  # in one piece, as other threads print too
         self._last, self._printed = self._clock(), self._line
 
 

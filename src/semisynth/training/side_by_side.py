@@ -1,9 +1,9 @@
-"""Several trainings at once, each on its share of the cores: small ones end sooner so than by turns on all."""
+"""Several trainings at once: small ones end sooner so than one after the other, each divided among the cores."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from multiprocessing.pool import ThreadPool
-from threading import Event
 from typing import TypeVar
 
 import tensorflow as tf
@@ -13,12 +13,15 @@ MOST_AT_ONCE = 4  # each holds its images as numbers of 4 bytes, an SVM up to a 
 Result = TypeVar("Result")
 
 
+class _StoppedError(Exception):
+    """A task failed, or was not begun as another one failed."""
+
+
 def share_cores() -> None:
-    """Let each operation of TensorFlow use one task's share of the cores; without effect once it has begun."""
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(cores() // at_once())
-    except RuntimeError:
-        return
+    """Keep each operation of TensorFlow on one core where tasks are enough for all; without effect once it computes."""
+    if cores() == at_once():
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
 def side_by_side(tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[str, Result]]:
@@ -27,25 +30,24 @@ def side_by_side(tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[st
     Threads, as the libraries let go of Python's lock. At an error no further task is begun, and those that run are
     awaited, so that what they finish is kept; an interruption leaves them behind, and they end with the process.
     """
-    failed = Event()
+    errors: list[BaseException] = []
 
     def run(item: tuple[str, Callable[[], Result]]) -> tuple[str, Result]:
         key, task = item
-        if failed.is_set():
-            raise RuntimeError(f"{key}: not begun")  # comes after the error that failed, which alone is seen
-        try:
-            return key, task()
-        except Exception:
-            failed.set()
-            raise
+        if not errors:
+            try:
+                return key, task()
+            except BaseException as error:  # a pool waits for ever for a thread that ended by another one
+                errors.append(error)
+        raise _StoppedError
 
     with ThreadPool(at_once()) as pool:
         try:
             yield from pool.imap_unordered(run, tasks.items())
-        except Exception:
+        except _StoppedError:
             pool.terminate()
             pool.join()
-            raise
+            raise errors[0] from None
 
 
 def at_once() -> int:
