@@ -18,7 +18,7 @@ class _StoppedError(Exception):
 
 
 def share_cores() -> None:
-    """Keep each operation of TensorFlow on one core where tasks are enough for all; without effect once it computes."""
+    """Keep each operation of TensorFlow on one core where tasks are enough for all; no effect once it computes."""
     if cores() == at_once():
         with suppress(RuntimeError):
             tf.config.threading.set_intra_op_parallelism_threads(1)
