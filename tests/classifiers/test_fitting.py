@@ -41,7 +41,11 @@ def test_side_by_side_they_learn_what_each_learns_by_itself(make, data, tmp_path
     monkeypatch.setattr(side_by_side, "cores", lambda: 3)
     keys = ("a/svm", "a/lightgbm", "a/logistic", "a/cnn", "b/cnn")
     names = {key: key.partition("/")[2] for key in keys}
-    fits = {key: Fit(name, partial(make, name), data, tmp_path / key) for key, name in names.items()}
+    less = {"cnn": {"max_steps": 5}}
+    fits = {
+        key: Fit(name, partial(make, name, **less.get(name, {})), data, tmp_path / key)
+        for key, name in names.items()
+    }
     bundles = list(fit_each(fits))
     assert bundles[0][0] == "a/logistic"
     assert dict(bundles) == {key: tmp_path / key / "bundle" for key in fits}

@@ -1,10 +1,10 @@
-import subprocess
 import sys
 from functools import partial
 from threading import Barrier, Event
 from time import sleep
 
 import pytest
+import tensorflow as tf
 
 from semisynth.training import side_by_side as module
 from semisynth.training.side_by_side import side_by_side
@@ -60,17 +60,18 @@ def test_also_an_exit_inside_a_task_arrives():
         dict(side_by_side({"a": partial(sys.exit, 3), "b": lambda: 1}))
 
 
-@pytest.mark.parametrize(("cores", "begun", "expected"), [(2, False, 1), (2, True, 0), (64, False, 0)])
-def test_operations_keep_to_one_core_where_tasks_are_enough_for_all(cores, begun, expected):
-    program = f"""
-import tensorflow as tf
-from semisynth.training import side_by_side
-side_by_side.cores = lambda: {cores}
-if {begun}:
+@pytest.mark.parametrize(("cores", "expected"), [(2, [1]), (64, [])])
+def test_operations_keep_to_one_core_where_tasks_are_enough_for_all(cores, expected, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "cores", lambda: cores)
+    monkeypatch.setattr(tf.config.threading, "set_intra_op_parallelism_threads", asked.append)
+    module.share_cores()
+    assert asked == expected
+
+
+def test_once_tensorflow_computes_its_threads_stay_as_they_are(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 2)
     tf.zeros(1)
-side_by_side.share_cores()
-tf.zeros(1)
-print(tf.config.threading.get_intra_op_parallelism_threads())
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(expected)
+    before = tf.config.threading.get_intra_op_parallelism_threads()
+    module.share_cores()
+    assert tf.config.threading.get_intra_op_parallelism_threads() == before

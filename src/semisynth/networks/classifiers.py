@@ -34,7 +34,7 @@ def book_cnn(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
 
 
 def normalised_cnn(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
-    """A network in the manner of `book_cnn` that learns more in the same time.
+    """A network in the manner of `book_cnn` that learns more from many images in the same time.
 
     Pooled after its first convolution, as maps of the full side cost a processor the most, and normalised after
     each (Ioffe and Szegedy 2015, arXiv 1502.03167). Where it is pooled, whole maps are dropped in training, which
