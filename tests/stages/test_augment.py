@@ -11,6 +11,7 @@ from semisynth.data.imageset import LABELLED, PSEUDO, SYNTHETIC, ImageSet, load_
 from semisynth.errors import SemisynthError
 from semisynth.stages import augment as stage
 from semisynth.synthesizers.model import Synthesizer
+from semisynth.synthesizers.transduction import save_propagated
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("a", "b")
@@ -130,25 +131,20 @@ def check_taught_alone(metrics, folder, teacher):
     np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
 
 
-def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
-    def planted(network, labelled, images):
-        assert network == "its discriminator"
-        np.testing.assert_array_equal(labelled.images[:, 8, 8], np.arange(10, 14))
-        return np.eye(2, dtype=np.float32)[1 - images[:, 8, 8].astype(int) % 2]  # wrong, to tell it from others
+def found_wrong_labels(folder):
+    """What a labeller is taken to have found: a wrong label for each image, to tell it from other teachers."""
+    save_propagated(folder / "synthesizer", np.eye(2, dtype=np.float32)[1 - np.arange(100, 200) % 2])
 
-    use_synthesizer(monkeypatch, learns_labels=True, tells_classes=True, discriminator="its discriminator")
-    monkeypatch.setattr(stage, "propagated", planted)
+
+def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):
+    found_wrong_labels(folder)
+    use_synthesizer(monkeypatch, learns_labels=True, tells_classes=True)
     check_taught_alone(run(folder), folder, "labels that planted propagates")
 
 
 def test_a_labeller_beside_a_recipe_without_classes_teaches_alone(folder, monkeypatch):
-    def planted(network, labelled, images):
-        assert network == "labeller in synthesizer"
-        return np.eye(2, dtype=np.float32)[1 - images[:, 8, 8].astype(int) % 2]  # wrong, to tell it from others
-
+    found_wrong_labels(folder)
     use_synthesizer(monkeypatch, has_classes=False, tells_classes=True)
-    monkeypatch.setattr(stage, "load_companion", lambda folder: f"labeller in {folder.name}")
-    monkeypatch.setattr(stage, "propagated", planted)
     check_taught_alone(run(folder), folder, "labels that the labeller beside planted propagates")
 
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
-from semisynth.data.imageset import ImageSet, save_images
+from semisynth.data.imageset import ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import train_synthesizer as stage
 from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
+from semisynth.synthesizers.spreading import propagated
+from semisynth.synthesizers.transduction import load_propagated
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 SIDE = 20
@@ -180,12 +182,20 @@ def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatc
         np.testing.assert_array_equal(ours, theirs)
     assert metrics["labeller"]["propagated_loss"] > 0
     assert (tmp_path / "results" / "labeller.csv").exists()
+    check_found(tmp_path, labeller)
 
 
 def test_labels_below_the_confidence_are_left_out(given, tmp_path):
     with pytest.raises(SemisynthError, match="stopped"):
         run(tmp_path, recipe="semi_acgan", labeller=LABELLER | {"confidence": 1.0})
     assert len(given.labelled) == 6
+
+
+def check_found(folder, network):
+    """What the labeller found of the unlabelled images lies beside the synthesizer."""
+    known, others = (load_images(folder / f"{name}.npz") for name in ("labelled", "unlabelled"))
+    found = load_propagated(folder / "models" / "synthesizer", others)
+    np.testing.assert_array_equal(found, propagated(network, known, others.images))
 
 
 def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_from(tmp_path, monkeypatch):
@@ -211,6 +221,7 @@ def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_fro
     beside = load_companion(tmp_path / "models" / "synthesizer")
     for ours, theirs in zip(network.get_weights(), beside.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+    check_found(tmp_path, network)
     told = told_classes(beside, noise(2, 5).images)
     assert told.shape == (5, 3)
     np.testing.assert_allclose(told.sum(axis=1), 1, atol=1e-5)

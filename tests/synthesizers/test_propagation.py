@@ -161,6 +161,14 @@ def test_neighbours_are_the_nearest_others(monkeypatch, block):
     np.testing.assert_allclose(similar, -np.sort(-cosines, axis=1)[:, :3], atol=1e-6)
 
 
+def test_among_equals_none_is_its_own_neighbour():
+    rows = np.tile(np.float32([[0.6, 0.8]]), (30, 1))
+    similar, nearest = propagation._neighbours(rows, 5)
+    assert similar.shape == nearest.shape == (30, 5)
+    assert (nearest != np.arange(30)[:, np.newaxis]).all()
+    assert all(len(set(row)) == 5 for row in nearest.tolist())
+
+
 def test_the_graph_is_symmetric_and_normalised():
     graph = propagation._graph(np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)).toarray()
     np.testing.assert_allclose(graph, graph.T, atol=1e-7)

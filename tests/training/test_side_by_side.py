@@ -21,6 +21,12 @@ def test_tasks_run_at_the_same_time(monkeypatch):
     assert set(dict(side_by_side({"a": both.wait, "b": both.wait})).values()) == {0, 1}
 
 
+def test_more_may_run_than_there_are_cores(monkeypatch):
+    monkeypatch.setattr(module, "cores", lambda: 1)
+    both = Barrier(2, timeout=60)
+    assert set(dict(side_by_side({"a": both.wait, "b": both.wait}, most=2)).values()) == {0, 1}
+
+
 @pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 2), (64, module.MOST_AT_ONCE)])
 def test_no_more_at_once_than_cores_or_memory_allow(cores, expected, monkeypatch):
     monkeypatch.setattr(module, "cores", lambda: cores)

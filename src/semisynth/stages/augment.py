@@ -15,10 +15,9 @@ from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
-from semisynth.synthesizers.companion import load_companion
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.spreading import propagated
+from semisynth.synthesizers.transduction import load_propagated
 
 _TAUGHT = 1  # tells the random streams of arm `all`'s copies from those of arm `classical`
 
@@ -39,7 +38,7 @@ def augment(
     count = min(section.classical_images, known.pool)
     images, labels = transformed_copies(known.images, known.labels, count, seed=section.seed)
     classical = replace(known, images=images, labels=labels, provenance=None, confidence=None)
-    teacher, probabilities = _taught(baseline, synthesizer, known, others.images)
+    teacher, probabilities = _taught(baseline, synthesizer, others)
     pseudo = _pseudo_labelled(
         others,
         probabilities,
@@ -75,24 +74,22 @@ def _copies(taught: ImageSet, count: int, seed: int) -> ImageSet:
     return replace(copies, images=transform(copies.images, seed=seed, stream=_TAUGHT))
 
 
-def _taught(
-    baseline: Path, synthesizer: Path, known: ImageSet, images: NDArray[np.uint8]
-) -> tuple[list[str], NDArray[np.float32]]:
-    """Name the members of the teacher, and their mean probabilities (n, classes) for `images`.
+def _taught(baseline: Path, synthesizer: Path, others: ImageSet) -> tuple[list[str], NDArray[np.float32]]:
+    """Name the members of the teacher, and their mean probabilities (n, classes) for the images of `others`.
 
     A network that has learned from the unlabelled images, of the recipe or beside it, is the better teacher alone;
     a recipe without a discriminator is none.
     """
     model = load_sampler(synthesizer)
     if isinstance(model, Synthesizer) and model.recipe.learns_labels:
-        return [f"labels that {model.recipe.name} propagates"], propagated(model.discriminator, known, images)
+        return [f"labels that {model.recipe.name} propagates"], load_propagated(synthesizer, others)
     if not model.has_classes:
         members = [f"labels that the labeller beside {model.recipe.name} propagates"]
-        return members, propagated(load_companion(synthesizer), known, images)
+        return members, load_propagated(synthesizer, others)
     classifier = load_best(baseline)
-    beliefs = {classifier.name: classifier.predict_proba(images)}
+    beliefs = {classifier.name: classifier.predict_proba(others.images)}
     if model.tells_classes:
-        beliefs[f"class head of {model.recipe.name}"] = model.class_probabilities(images)
+        beliefs[f"class head of {model.recipe.name}"] = model.class_probabilities(others.images)
     return list(beliefs), average_probabilities(list(beliefs.values()))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -26,6 +27,7 @@ from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler, check_every_class, check_labels
 from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.synthesizers.training import check_fits
+from semisynth.synthesizers.transduction import save_propagated
 from semisynth.training.budget import update_steps
 from semisynth.training.checkpoint import History
 from semisynth.training.precision import Precision, resolve_precision
@@ -54,12 +56,13 @@ def train_synthesizer(
 
     labeller: keras.Model | None = None
     of_labeller: History = []
-    strokes: Strokes | None = None
+    beliefs: NDArray[np.float32] | None = None
     if _has_labeller(recipe):
-        strokes = Strokes.of(known, others.images) if recipe.learns_labels else None  # used again below
+        strokes = Strokes.of(known, others.images)
         labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", strokes)
+        beliefs = propagated(labeller, known, others.images, strokes)
+    taught = _taught(known, others, beliefs if recipe.learns_labels else None, section)
     inner = labeller if recipe.learns_labels else None
-    taught = _taught(inner, known, others, section, strokes)
     progress = _Progress(
         dataset=known.dataset,
         recipe=recipe.name,
@@ -96,6 +99,8 @@ def train_synthesizer(
         trained.named(known.class_names).save(folder)
         if labeller is not None and inner is None:
             save_companion(folder, labeller, side=known.side, classes=known.classes)
+        if beliefs is not None:
+            save_propagated(folder, beliefs)
     facts = {
         "dataset": known.dataset,
         "recipe": recipe.name,
@@ -186,24 +191,16 @@ def fitted_labeller(
 
 
 def _taught(
-    labeller: keras.Model | None,
-    known: ImageSet,
-    others: ImageSet,
-    section: TrainSynthesizer,
-    strokes: Strokes | None,
+    known: ImageSet, others: ImageSet, beliefs: NDArray[np.float32] | None, section: TrainSynthesizer
 ) -> ImageSet:
-    """What a recipe learns classes from: by a labeller's confident labels, else from the labelled images alone."""
-    if labeller is None:
+    """What a recipe learns classes from: the labelled images, and copies of them or what `beliefs` are sure of.
+
+    `beliefs` (n, classes) are a labeller's, about the unlabelled images `others`.
+    """
+    if beliefs is None:
         return _with_copies(known, section.labelled_copies, section.seed)
-    return _confident(labeller, known, others, section.labeller.confidence, strokes)
-
-
-def _confident(
-    labeller: keras.Model, known: ImageSet, others: ImageSet, confidence: float, strokes: Strokes | None
-) -> ImageSet:
-    """The labelled images, and the unlabelled ones whose propagated label is at least that probable."""
     chosen, labels, _ = select_confident(
-        propagated(labeller, known, others.images, strokes), threshold=confidence, per_class=len(others), seed=0
+        beliefs, threshold=section.labeller.confidence, per_class=len(others), seed=0
     )
     images = np.concatenate([known.images, others.images[chosen]])
     return replace(known, images=images, labels=np.concatenate([known.labels, labels]))

@@ -84,9 +84,10 @@ def _neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.floa
     everything = tf.constant(rows)
     similar, nearest = [], []
     for start in range(0, len(rows), _BLOCK):
-        block = tf.matmul(everything[start : start + _BLOCK], everything, transpose_b=True).numpy()
-        block[np.arange(len(block)), start + np.arange(len(block))] = -2  # none is its own neighbour
-        values, indices = tf.math.top_k(block, wanted)
-        similar.append(values.numpy())
-        nearest.append(indices.numpy())
+        block = tf.matmul(everything[start : start + _BLOCK], everything, transpose_b=True)
+        values, indices = (found.numpy() for found in tf.math.top_k(block, wanted + 1))
+        others = indices != start + np.arange(len(indices))[:, np.newaxis]  # none is its own neighbour
+        others[:, -1] &= ~others.all(axis=1)  # and beside many equals, it may not be among those found
+        similar.append(values[others].reshape(-1, wanted))
+        nearest.append(indices[others].reshape(-1, wanted))
     return np.concatenate(similar), np.concatenate(nearest)

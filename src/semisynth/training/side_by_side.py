@@ -24,11 +24,15 @@ def share_cores() -> None:
             tf.config.threading.set_intra_op_parallelism_threads(1)
 
 
-def side_by_side(tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[str, Result]]:
+def side_by_side(
+    tasks: Mapping[str, Callable[[], Result]], most: int | None = None
+) -> Iterator[tuple[str, Result]]:
     """Run the tasks in threads, begun in their order; yield each key with what its task returns, when it is there.
 
-    Threads, as the libraries let go of Python's lock. At an error no further task is begun, and those that run are
-    awaited, so that what they finish is kept; an interruption leaves them behind, and they end with the process.
+    `most` at a time, as many as there are cores where it isn't given: more where the last of a few long tasks
+    would have an idle core beside it. Threads, as the libraries let go of Python's lock. At an error no further
+    task is begun, and those that run are awaited, so that what they finish is kept; an interruption leaves them
+    behind, and they end with the process.
     """
     errors: list[BaseException] = []
 
@@ -41,7 +45,7 @@ def side_by_side(tasks: Mapping[str, Callable[[], Result]]) -> Iterator[tuple[st
                 errors.append(error)
         raise _StoppedError
 
-    with ThreadPool(at_once()) as pool:
+    with ThreadPool(most or at_once()) as pool:
         try:
             yield from pool.imap_unordered(run, tasks.items())
         except _StoppedError:
