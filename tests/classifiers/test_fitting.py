@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from semisynth.classifiers.fitting import (
-    Fit,
+    Job,
     best_of,
     copy_bundles,
-    fit_each,
     fit_or_reuse,
     load_best,
+    run_each,
     save_selection,
     validate_or_reuse,
 )
@@ -42,32 +42,26 @@ def test_side_by_side_they_learn_what_each_learns_by_itself(make, data, tmp_path
     keys = ("a/svm", "a/lightgbm", "a/logistic", "a/cnn", "b/cnn")
     names = {key: key.partition("/")[2] for key in keys}
     less = {"cnn": {"max_steps": 5}}
-    fits = {
-        key: Fit(name, partial(make, name, **less.get(name, {})), data, tmp_path / key)
-        for key, name in names.items()
+    makers = {key: partial(make, name, **less.get(name, {})) for key, name in names.items()}
+    jobs = {
+        key: Job(names[key], len(data), partial(fit_or_reuse, maker, data, tmp_path / key))
+        for key, maker in makers.items()
     }
-    bundles = list(fit_each(fits))
+    bundles = list(run_each(jobs))
     assert bundles[0][0] == "a/logistic"
-    assert dict(bundles) == {key: tmp_path / key / "bundle" for key in fits}
+    assert dict(bundles) == {key: tmp_path / key / "bundle" for key in jobs}
     for key, bundle in bundles:
-        alone = fit_or_reuse(fits[key].make, data, tmp_path / "alone" / key)
+        alone = fit_or_reuse(makers[key], data, tmp_path / "alone" / key)
         assert (bundle / "bundle.json").read_bytes() == (alone / "bundle.json").read_bytes()
 
 
-def test_networks_come_first_and_of_the_others_the_largest(make, data, tmp_path, monkeypatch):
+def test_networks_come_first_and_of_the_others_the_largest(monkeypatch):
     monkeypatch.setattr(side_by_side, "cores", lambda: 1)
-    begun = []
-
-    def make_noted(key, name):
-        begun.append(key)
-        return make(name, **({"max_steps": 2} if name == "cnn" else {}))
-
-    sets = {"small": data.take(np.arange(20)), "large": data, "middle": data.take(np.arange(40))}
-    names = {"small": "svm", "large": "lightgbm", "middle": "svm"}
-    fits = {key: Fit(names[key], partial(make_noted, key, names[key]), sets[key], tmp_path / key) for key in sets}
-    fits["network"] = Fit("cnn", partial(make_noted, "network", "cnn"), sets["small"], tmp_path / "network")
-    assert set(dict(fit_each(fits))) == set(fits)
-    assert begun == ["network", "large", "middle", "small"]
+    sizes = {"small": ("svm", 20), "large": ("lightgbm", 60), "middle": ("svm", 40), "network": ("cnn", 20)}
+    sizes["all cores"] = ("logistic", 10)
+    jobs = {key: Job(name, images, partial(str.upper, key)) for key, (name, images) in sizes.items()}
+    keys = ["all cores", "network", "large", "middle", "small"]
+    assert list(run_each(jobs)) == [(key, key.upper()) for key in keys]
 
 
 def test_what_was_fitted_before_one_that_fails_is_kept(make, data, tmp_path):
@@ -75,14 +69,18 @@ def test_what_was_fitted_before_one_that_fails_is_kept(make, data, tmp_path):
         raise SemisynthError("svm: no")
 
     fits = {"logistic": partial(make, "logistic"), "svm": fails}
+    jobs = {
+        name: Job(name, len(data), partial(fit_or_reuse, maker, data, tmp_path / name))
+        for name, maker in fits.items()
+    }
     with pytest.raises(SemisynthError, match="svm: no"):
-        list(fit_each({name: Fit(name, maker, data, tmp_path / name) for name, maker in fits.items()}))
+        list(run_each(jobs))
     kept = fit_or_reuse(never, data, tmp_path / "logistic")
     assert load_classifier(kept).name == "logistic"
 
 
 def test_a_finished_cross_validation_is_not_repeated(make, data, tmp_path):
-    folding = {"folds": 2, "most_images": 60, "seed": 0, "at_once": False}
+    folding = {"folds": 2, "most_images": 60, "seed": 0}
     accuracy = validate_or_reuse(partial(make, "logistic"), data, tmp_path, **folding)
     assert 0.2 < accuracy < 1
     assert validate_or_reuse(never, data, tmp_path, **folding) == accuracy

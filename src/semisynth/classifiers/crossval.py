@@ -1,14 +1,12 @@
 """Cross-validation inside the labelled images: the best classifier is chosen without any other label."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedKFold
 
 from semisynth.classifiers.base import Classifier
-from semisynth.training.side_by_side import side_by_side
 
 Indices = NDArray[np.int64]
 
@@ -23,22 +21,17 @@ def cross_validated_accuracy(
     folds: int,
     most_images: int,
     seed: int,
-    at_once: bool,
 ) -> float | None:
     """Share in [0, 1] of held-out images that fresh classifiers get right, all folds together.
 
     `images` uint8 (n, side, side), `labels` int64 (n,). None where a class has fewer than 2 images.
-    See `stratified_folds` for `folds` and `most_images`. `at_once` runs the folds side by side.
+    See `stratified_folds` for `folds` and `most_images`.
     """
     parts = stratified_folds(labels, folds=folds, most_images=most_images, seed=seed)
     if not parts:
         return None
-    tasks = {
-        str(number): partial(_held_out_correct, make_classifier(), images, labels, *part)
-        for number, part in enumerate(parts)
-    }
-    correct = dict(side_by_side(tasks)).values() if at_once else [task() for task in tasks.values()]
-    return float(np.concatenate(list(correct)).mean())
+    correct = [_held_out_correct(make_classifier(), images, labels, *part) for part in parts]
+    return float(np.concatenate(correct).mean())
 
 
 def stratified_folds(

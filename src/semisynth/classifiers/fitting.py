@@ -3,9 +3,8 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from semisynth.classifiers.base import Classifier
 from semisynth.classifiers.crossval import cross_validated_accuracy
@@ -19,15 +18,15 @@ SELECTION_FILE = "selection.json"
 UNRANKED_BEST = "cnn"
 
 Make = Callable[[], Classifier]
+Result = TypeVar("Result")
 
 
-class Fit(NamedTuple):
-    """What `fit_or_reuse` takes, and the name of the classifier that `make` builds."""
+class Job(NamedTuple, Generic[Result]):
+    """What `run` does with the classifier called `name`, and how many images it learns from."""
 
     name: str
-    make: Make
-    data: ImageSet
-    folder: Path
+    images: int
+    run: Callable[[], Result]
 
 
 def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
@@ -41,28 +40,28 @@ def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
     return bundle
 
 
-def fit_each(fits: Mapping[str, Fit]) -> Iterator[tuple[str, Path]]:
-    """Yield each key with its bundle, as `fit_or_reuse` makes it, when it is there.
+def run_each(jobs: Mapping[str, Job[Result]]) -> Iterator[tuple[str, Result]]:
+    """Yield each key with what its job returns, when it is there.
 
     First those that need all cores, one after the other, then the others side by side.
     """
-    for key, fit in fits.items():
-        if fit.name not in SIDE_BY_SIDE:
-            yield key, fit_or_reuse(fit.make, fit.data, fit.folder)
-    others = [item for item in fits.items() if item[1].name in SIDE_BY_SIDE]
+    for key, job in jobs.items():
+        if job.name not in SIDE_BY_SIDE:
+            yield key, job.run()
+    others = [item for item in jobs.items() if item[1].name in SIDE_BY_SIDE]
     # The longest first, so that no core waits for the last one: networks, then those with the most images.
-    others.sort(key=lambda item: (item[1].name != "cnn", -len(item[1].data)))
-    yield from side_by_side({key: partial(fit_or_reuse, fit.make, fit.data, fit.folder) for key, fit in others})
+    others.sort(key=lambda item: (item[1].name != "cnn", -item[1].images))
+    yield from side_by_side({key: job.run for key, job in others})
 
 
 def validate_or_reuse(
-    make: Make, data: ImageSet, folder: Path, *, folds: int, most_images: int, seed: int, at_once: bool
+    make: Make, data: ImageSet, folder: Path, *, folds: int, most_images: int, seed: int
 ) -> float | None:
     """`cross_validated_accuracy` on `data`, unless it was measured before: then as `folder` has it."""
     path = folder / "cross_validation.json"
     if not path.exists():
         accuracy = cross_validated_accuracy(
-            make, data.images, data.labels, folds=folds, most_images=most_images, seed=seed, at_once=at_once
+            make, data.images, data.labels, folds=folds, most_images=most_images, seed=seed
         )
         write_json(path, {"accuracy": accuracy})
     measured: float | None = json.loads(path.read_text(encoding="utf-8"))["accuracy"]

@@ -57,7 +57,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def shortened(text: str, length: int = 24) -> str:
+def shortened(text: str, length: int = 28) -> str:
     """`plain(text)`, cut to `length` characters."""
     return plain(text if len(text) <= length else f"{text[: length - 1]}…")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from semisynth.augmentation.arms import provenance_counts
-from semisynth.classifiers.fitting import Fit, copy_bundles, fit_each
+from semisynth.classifiers.fitting import Job, copy_bundles, fit_or_reuse, run_each
 from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import replacing_folder, write_json
@@ -33,13 +33,13 @@ def train_augmented(
     wanted = settings | {"on": precision, "classifiers": names, "arms": list(sets)}
     resume = resume_folder("train_augmented", wanted, [augmented])
 
-    fits = {}
+    jobs = {}
     for arm, data in sets.items():
         size = {"side": data.side, "classes": data.classes, "pool": data.pool, "labelled": labelled}
         for name in names:
             make = partial(build_classifier, name, settings=settings, seed=section.seed, **size)
-            fits[f"{arm}/{name}"] = Fit(name, make, data, resume / arm / name)
-    bundles = dict(track(fit_each(fits), "classifiers on arms", len(fits)))
+            jobs[f"{arm}/{name}"] = Job(name, len(data), partial(fit_or_reuse, make, data, resume / arm / name))
+    bundles = dict(track(run_each(jobs), "classifiers on arms", len(jobs)))
     with replacing_folder(models) as folder:
         copy_bundles(bundles, folder)
     dataset = next(iter(sets.values())).dataset

@@ -2,9 +2,18 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from semisynth.classifiers.fitting import Fit, best_of, copy_bundles, fit_each, save_selection, validate_or_reuse
-from semisynth.classifiers.registry import NAMES, SIDE_BY_SIDE, build_classifier
+from semisynth.classifiers.fitting import (
+    Job,
+    best_of,
+    copy_bundles,
+    fit_or_reuse,
+    run_each,
+    save_selection,
+    validate_or_reuse,
+)
+from semisynth.classifiers.registry import NAMES, build_classifier
 from semisynth.data.imageset import load_images
 from semisynth.files import replacing_folder, write_json
 from semisynth.params import load_params
@@ -32,17 +41,17 @@ def train_baseline(
 
     short = settings | {"cnn": settings["cnn"] | {"max_steps": min(section.fold_steps, section.cnn.max_steps)}}
 
-    accuracies, fits = {}, {}
-    for name in track(NAMES, "cross-validated classifiers"):
+    jobs: dict[str, Job[Any]] = {}
+    for name in NAMES:
         make = partial(build_classifier, name, settings=settings, seed=section.seed, labelled=len(data), **size)
         make_short = partial(build_classifier, name, settings=short, seed=section.seed, labelled=0, **size)
-        accuracies[name] = validate_or_reuse(
-            make_short, data, resume / name, at_once=name in SIDE_BY_SIDE, **folding
-        )
-        fits[name] = Fit(name, make, data, resume / name)
-    bundles = dict(track(fit_each(fits), "baseline classifiers", len(fits)))
+        validate = partial(validate_or_reuse, make_short, data, resume / name, **folding)
+        jobs[f"accuracy/{name}"] = Job(name, min(len(data), section.fold_images), validate)
+        jobs[f"bundle/{name}"] = Job(name, len(data), partial(fit_or_reuse, make, data, resume / name))
+    done = dict(track(run_each(jobs), "fits and cross-validations", len(jobs)))
+    accuracies = {name: done[f"accuracy/{name}"] for name in NAMES}
     with replacing_folder(models) as folder:
-        copy_bundles(bundles, folder)
+        copy_bundles({name: done[f"bundle/{name}"] for name in NAMES}, folder)
         save_selection(folder, accuracies)
     report = {
         name: {"cross_validation_accuracy": value, "images": len(data)} for name, value in accuracies.items()
