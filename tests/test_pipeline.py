@@ -291,14 +291,16 @@ def test_a_killed_stage_does_what_is_left_and_ends_bit_identical(project, stage,
 @pytest.mark.parametrize(
     ("stage", "inputs", "sign"),
     [
-        ("train_synthesizer", "data/split", "labeller/state.npz"),
-        ("train_augmented", "data/augmented", "*/cnn/state/state.npz"),
+        ("train_synthesizer", ["data/split"], "labeller/state.npz"),
+        ("train_augmented", ["data/augmented"], "*/cnn/state/state.npz"),
+        ("evaluate_synthetic", ["data/synthetic", "data/raw", "data/split"], "instrument/state.npz"),
     ],
 )
 def test_ctrl_c_leaves_the_state_and_nothing_half_written(project, tmp_path, stage, inputs, sign):
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(project / name, tmp_path / name)
-    shutil.copytree(project / inputs, tmp_path / inputs)
+    for folder in inputs:
+        shutil.copytree(project / folder, tmp_path / folder)
     status, errors = stopped(tmp_path, stage, sign, signal.SIGINT)
     assert status == 130
     assert "\ninterrupted; run it again" in errors

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from semisynth.reporting import figures
-from semisynth.reporting.canvas import GUTTER_SHADE, MARGIN, MOST_MAGNIFIED, contact_sheet
+from semisynth.reporting.canvas import GUTTER_SHADE, MARGIN, MOST_MAGNIFIED, contact_sheet, shortened
 from semisynth.reporting.figures import save_bars, save_confusion, save_grid, save_lines
 
 ARMS = ("labelled", "classical", "synthetic", "pseudo", "synthetic+classical", "all")
@@ -202,3 +202,10 @@ def test_shapes_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 def test_pyplot_and_its_global_state_stay_out() -> None:
     check = "import sys, semisynth.reporting.figures; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
+
+
+def test_labels_of_up_to_28_characters_are_whole():
+    longest = "autoencoder, undercomplete"
+    assert shortened(longest) == longest
+    assert shortened("a" * 28) == "a" * 28
+    assert shortened("a" * 29) == "a" * 27 + "…"

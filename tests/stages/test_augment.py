@@ -133,7 +133,8 @@ def check_taught_alone(metrics, folder, teacher):
 
 def found_wrong_labels(folder):
     """What a labeller is taken to have found: a wrong label for each image, to tell it from other teachers."""
-    save_propagated(folder / "synthesizer", np.eye(2, dtype=np.float32)[1 - np.arange(100, 200) % 2])
+    others = load_images(folder / "unlabelled.npz")
+    save_propagated(folder / "synthesizer", others, np.eye(2, dtype=np.float32)[1 - np.arange(100, 200) % 2])
 
 
 def test_a_recipe_that_learns_labels_teaches_alone(folder, monkeypatch):

@@ -11,7 +11,7 @@ from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import UNLABELLED, ImageSet, load_images
 from semisynth.errors import SemisynthError
 from semisynth.files import write_csv, write_json
-from semisynth.params import Params, load_params
+from semisynth.params import EvaluateSynthetic, Params, load_params
 from semisynth.quality.instrument import fit_instrument
 from semisynth.quality.labels import label_agreement
 from semisynth.quality.report import Measured, distance_metrics, histogram_metrics, label_metrics
@@ -57,49 +57,55 @@ def findings(
     """Give all metrics of the images `made`, and of each class its agreement, images and diversity.
 
     Trains on `real`, and tests on `held_out`. Folder `resume` keeps the state of each training, by its name:
-    `instrument` and `real`, which depend on how many images are `made` alone, and `gan_train`.
+    `instrument` and `real`, which depend on how many images are `made` alone, and `gan_train`. All three run at
+    once, so an error of one is raised when the others have ended.
     """
-    section, settings = sections.evaluate_synthetic, {"cnn": sections.train_baseline.cnn.model_dump()}
+    seed = sections.evaluate_synthetic.seed
+    as_many = real.take(np.random.default_rng([seed, 0]).permutation(len(real))[: len(made)])
 
     def accuracy_after(data: ImageSet, name: str) -> float:
         """Test accuracy of the pipeline's network, trained on `data` alone."""
         size = {"side": real.side, "classes": real.classes, "pool": len(real), "labelled": len(data)}
-        network = build_classifier("cnn", settings=settings, seed=section.seed, **size)
+        settings = {"cnn": sections.train_baseline.cnn.model_dump()}
+        network = build_classifier("cnn", settings=settings, seed=seed, **size)
         network.fit(data.images, data.labels, resume=resume / name)
         return label_agreement(held_out.labels, network.predict_proba(held_out.images).argmax(axis=1))
 
-    as_many = real.take(np.random.default_rng([section.seed, 0]).permutation(len(real))[: len(made)])
-
-    def measured() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """What the measuring classifier says: all metrics but GAN-train's, and the rows of the classes."""
-        instrument = fit_instrument(
-            real.images,
-            real.labels,
-            classes=real.classes,
-            steps=update_steps(section.max_steps, section.max_passes, len(real), section.batch_size),
-            batch_size=section.batch_size,
-            seed=section.seed,
-            resume=resume / "instrument",
-        )
-        kinds = (made, real, held_out)
-        of_made, of_real, of_test = (Measured(instrument.features(data.images), data.labels) for data in kinds)
-        predicted = instrument.predict(made.images)
-        bounds = {"images": section.images, "seed": section.seed}
-        labels, rows = label_metrics(of_made, predicted, of_test, real.class_names, **bounds)
-        distances = distance_metrics(of_made, of_real, of_test, **bounds)
-        histograms = histogram_metrics(predicted, made, as_many, held_out)
-        accuracy = label_agreement(held_out.labels, instrument.predict(held_out.images))
-        return {**distances, **labels, **histograms, "instrument_accuracy": accuracy}, rows
-
     tasks: dict[str, Callable[[], Any]] = {
-        "measured": measured,
+        "instrument": partial(
+            _by_instrument, made, real, held_out, as_many, sections.evaluate_synthetic, resume / "instrument"
+        ),
         "gan_train": partial(accuracy_after, made, "gan_train"),
         "real": partial(accuracy_after, as_many, "real"),
     }
     found = dict(track(side_by_side(tasks, most=len(tasks)), "networks that measure", len(tasks)))
-    metrics, rows = found["measured"]
+    metrics, rows = found["instrument"]
     gan_train = {"gan_train_accuracy": found["gan_train"], "gan_train_accuracy_of_real": found["real"]}
     return {"dataset": real.dataset, **metrics, **gan_train}, rows
+
+
+def _by_instrument(
+    made: ImageSet, real: ImageSet, held_out: ImageSet, as_many: ImageSet, section: EvaluateSynthetic, resume: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """All metrics but those of GAN-train, and the rows of the classes; `as_many` real images as are `made`."""
+    instrument = fit_instrument(
+        real.images,
+        real.labels,
+        classes=real.classes,
+        steps=update_steps(section.max_steps, section.max_passes, len(real), section.batch_size),
+        batch_size=section.batch_size,
+        seed=section.seed,
+        resume=resume,
+    )
+    kinds = (made, real, held_out)
+    of_made, of_real, of_test = (Measured(instrument.features(data.images), data.labels) for data in kinds)
+    predicted = instrument.predict(made.images)
+    bounds = {"images": section.images, "seed": section.seed}
+    labels, rows = label_metrics(of_made, predicted, of_test, real.class_names, **bounds)
+    distances = distance_metrics(of_made, of_real, of_test, **bounds)
+    histograms = histogram_metrics(predicted, made, as_many, held_out)
+    accuracy = label_agreement(held_out.labels, instrument.predict(held_out.images))
+    return {**distances, **labels, **histograms, "instrument_accuracy": accuracy}, rows
 
 
 def _check(data: ImageSet, like: ImageSet) -> None:

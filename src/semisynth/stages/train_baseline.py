@@ -41,17 +41,19 @@ def train_baseline(
 
     short = settings | {"cnn": settings["cnn"] | {"max_steps": min(section.fold_steps, section.cnn.max_steps)}}
 
-    jobs: dict[str, Job[Any]] = {}
+    fits: dict[str, Job[Path]] = {}
+    validations: dict[str, Job[float | None]] = {}
     for name in NAMES:
         make = partial(build_classifier, name, settings=settings, seed=section.seed, labelled=len(data), **size)
         make_short = partial(build_classifier, name, settings=short, seed=section.seed, labelled=0, **size)
         validate = partial(validate_or_reuse, make_short, data, resume / name, **folding)
-        jobs[f"accuracy/{name}"] = Job(name, min(len(data), section.fold_images), validate)
-        jobs[f"bundle/{name}"] = Job(name, len(data), partial(fit_or_reuse, make, data, resume / name))
+        validations[f"{name}, folds"] = Job(name, min(len(data), section.fold_images), validate)
+        fits[name] = Job(name, len(data), partial(fit_or_reuse, make, data, resume / name))
+    jobs: dict[str, Job[Any]] = validations | fits
     done = dict(track(run_each(jobs), "fits and cross-validations", len(jobs)))
-    accuracies = {name: done[f"accuracy/{name}"] for name in NAMES}
+    accuracies = {name: done[f"{name}, folds"] for name in NAMES}
     with replacing_folder(models) as folder:
-        copy_bundles({name: done[f"bundle/{name}"] for name in NAMES}, folder)
+        copy_bundles({name: done[name] for name in NAMES}, folder)
         save_selection(folder, accuracies)
     report = {
         name: {"cross_validation_accuracy": value, "images": len(data)} for name, value in accuracies.items()

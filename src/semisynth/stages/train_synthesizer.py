@@ -100,7 +100,7 @@ def train_synthesizer(
         if labeller is not None and inner is None:
             save_companion(folder, labeller, side=known.side, classes=known.classes)
         if beliefs is not None:
-            save_propagated(folder, beliefs)
+            save_propagated(folder, others, beliefs)
     facts = {
         "dataset": known.dataset,
         "recipe": recipe.name,
@@ -193,9 +193,9 @@ def fitted_labeller(
 def _taught(
     known: ImageSet, others: ImageSet, beliefs: NDArray[np.float32] | None, section: TrainSynthesizer
 ) -> ImageSet:
-    """What a recipe learns classes from: the labelled images, and copies of them or what `beliefs` are sure of.
+    """What a recipe learns classes from: the labelled images, and others whose label is sure, or copies.
 
-    `beliefs` (n, classes) are a labeller's, about the unlabelled images `others`.
+    `beliefs` (n, classes) are the probabilities that a labeller found for `others`; without them there are copies.
     """
     if beliefs is None:
         return _with_copies(known, section.labelled_copies, section.seed)

@@ -86,8 +86,8 @@ def _neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.floa
     for start in range(0, len(rows), _BLOCK):
         block = tf.matmul(everything[start : start + _BLOCK], everything, transpose_b=True)
         values, indices = (found.numpy() for found in tf.math.top_k(block, wanted + 1))
-        others = indices != start + np.arange(len(indices))[:, np.newaxis]  # none is its own neighbour
-        others[:, -1] &= ~others.all(axis=1)  # and beside many equals, it may not be among those found
-        similar.append(values[others].reshape(-1, wanted))
-        nearest.append(indices[others].reshape(-1, wanted))
+        dropped = indices == start + np.arange(len(indices))[:, np.newaxis]  # none is its own neighbour
+        dropped[~dropped.any(axis=1), -1] = True  # among many equals it may be missing: then the last
+        similar.append(values[~dropped].reshape(-1, wanted))
+        nearest.append(indices[~dropped].reshape(-1, wanted))
     return np.concatenate(similar), np.concatenate(nearest)

@@ -7,36 +7,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.data.imageset import ImageSet, read_archive
+from semisynth.data.summary import digest_of_array
 from semisynth.errors import SemisynthError
-from semisynth.files import replacing_file
 from semisynth.training.bundle import load_bundle, save_bundle
 
 KIND = FOLDER = "propagated"  # kind of its bundle, and the folder below the synthesizer's
 FILE = "probabilities.npz"
 
 
-def save_propagated(synthesizer: Path, probabilities: NDArray[np.float32]) -> None:
-    """Save class probabilities float32 (n, classes) as a bundle inside the folder of a saved synthesizer."""
-    save_bundle(synthesizer / FOLDER, KIND, {}, partial(_write, probabilities))
+def save_propagated(synthesizer: Path, unlabelled: ImageSet, probabilities: NDArray[np.float32]) -> None:
+    """Save the images' class probabilities float32 (n, classes) as a bundle in the folder of a synthesizer."""
+    save_bundle(synthesizer / FOLDER, KIND, _facts(unlabelled), partial(_write, probabilities))
 
 
 def load_propagated(synthesizer: Path, unlabelled: ImageSet) -> NDArray[np.float32]:
     """The class probabilities float32 (n, classes) of the `unlabelled` images that the synthesizer was trained on.
 
-    SemisynthError where they are missing or damaged, or are those of another number of images or classes.
+    SemisynthError where they are missing or damaged, or are those of other images or classes.
     """
-    path = load_bundle(synthesizer / FOLDER, KIND).file(FILE)
-    found = read_archive(path).get("probabilities")
-    expected = (len(unlabelled), unlabelled.classes)
-    if found is None or found.shape != expected or found.dtype != np.float32:
-        received = "none" if found is None else f"{found.dtype} {found.shape}"
+    bundle = load_bundle(synthesizer / FOLDER, KIND)
+    if bundle.settings != _facts(unlabelled):
         raise SemisynthError(
-            f"{path}: float32 probabilities {expected} expected, for the images and classes of "
-            f"{unlabelled.source}, received {received}"
+            f"{bundle.folder}: probabilities for the images of {unlabelled.source} expected, received those of "
+            "other images or classes; train the synthesizer on these first (`dvc repro`)"
         )
-    return found
+    probabilities: NDArray[np.float32] = read_archive(bundle.file(FILE))["probabilities"]
+    return probabilities
+
+
+def _facts(unlabelled: ImageSet) -> dict[str, object]:
+    return {"images_sha256": digest_of_array(unlabelled.images), "classes": list(unlabelled.class_names)}
 
 
 def _write(probabilities: NDArray[np.float32], folder: Path) -> None:
-    with replacing_file(folder / FILE) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, probabilities=probabilities)
+    np.savez(folder / FILE, probabilities=probabilities)

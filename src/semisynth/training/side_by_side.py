@@ -29,10 +29,10 @@ def side_by_side(
 ) -> Iterator[tuple[str, Result]]:
     """Run the tasks in threads, begun in their order; yield each key with what its task returns, when it is there.
 
-    `most` at a time, as many as there are cores where it isn't given: more where the last of a few long tasks
-    would have an idle core beside it. Threads, as the libraries let go of Python's lock. At an error no further
-    task is begun, and those that run are awaited, so that what they finish is kept; an interruption leaves them
-    behind, and they end with the process.
+    `most` at a time, by default `at_once()`; of three long tasks on two cores, the last would run beside an idle
+    core. Threads, as the libraries let go of Python's lock. At an error no further task is begun, and those that
+    run are awaited, so that what they finish is kept; an interruption leaves them behind, and they end with the
+    process.
     """
     errors: list[BaseException] = []
 
@@ -45,7 +45,7 @@ def side_by_side(
                 errors.append(error)
         raise _StoppedError
 
-    with ThreadPool(most or at_once()) as pool:
+    with ThreadPool(at_once() if most is None else most) as pool:
         try:
             yield from pool.imap_unordered(run, tasks.items())
         except _StoppedError:
