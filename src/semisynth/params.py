@@ -86,6 +86,7 @@ class Lightgbm(Section):
     num_leaves: Annotated[int, Field(ge=2, le=131072)]
     min_data_in_leaf: Positive
     feature_fraction: Annotated[float, Field(gt=0, le=1)]
+    max_bin: Annotated[int, Field(ge=2, le=65535)]
 
 
 def _gamma(value: object) -> float | str:

@@ -27,6 +27,7 @@ SETTINGS: Mapping[str, Any] = {
         "num_leaves": 7,
         "min_data_in_leaf": 3,
         "feature_fraction": 0.3,
+        "max_bin": 31,
     },
     "svm": {"C": 5.0, "gamma": "scale", "max_images": 5000},
     "logistic": {"C": 1.0, "max_iter": 50},

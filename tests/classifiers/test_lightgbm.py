@@ -18,6 +18,7 @@ def test_it_is_what_lightgbm_trains(make, digits):
         "num_leaves": 7,
         "min_data_in_leaf": 3,
         "feature_fraction": 0.3,
+        "max_bin": 31,
         "seed": 0,
         "verbose": -1,
         "deterministic": True,

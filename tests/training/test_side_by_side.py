@@ -61,6 +61,31 @@ def test_at_an_error_what_runs_is_finished_and_nothing_else_begun(monkeypatch):
     assert finished == ["lasts"]
 
 
+@pytest.mark.parametrize("still_runs", [True, False])
+def test_what_an_interruption_leaves_behind_ends_with_the_process(still_runs, monkeypatch):
+    hooks, exits, begun, ended = [], [], Event(), Event()
+    monkeypatch.setattr(module, "cores", lambda: 2)
+    monkeypatch.setattr(module.atexit, "register", lambda *hook: hooks.append(hook))
+    monkeypatch.setattr(module.os, "_exit", exits.append)
+
+    def lasts():
+        begun.set()
+        ended.wait(timeout=60)
+
+    results = side_by_side({"lasts": lasts, "short": lambda: begun.wait(timeout=60)})
+    assert next(results) == ("short", True)
+    with pytest.raises(KeyboardInterrupt):
+        results.throw(KeyboardInterrupt)
+    ((leave, running),) = hooks
+    if not still_runs:
+        ended.set()
+        while running:
+            sleep(0.01)
+    leave(running)
+    assert exits == ([130] if still_runs else [])
+    ended.set()
+
+
 def test_also_an_exit_inside_a_task_arrives():
     with pytest.raises(SystemExit, match="3"):
         dict(side_by_side({"a": partial(sys.exit, 3), "b": lambda: 1}))

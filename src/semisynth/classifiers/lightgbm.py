@@ -36,6 +36,7 @@ class LightgbmSettings(Settings):
     num_leaves: Annotated[int, Field(ge=2)]
     min_data_in_leaf: Positive
     feature_fraction: Annotated[float, Field(gt=0, le=1)]
+    max_bin: Annotated[int, Field(ge=2, le=65535)]
 
 
 class LightgbmClassifier:

@@ -1,6 +1,9 @@
 """Several trainings at once: small ones end sooner so than one after the other, each divided among the cores."""
 
+import atexit
 import os
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from multiprocessing.pool import ThreadPool
@@ -35,14 +38,18 @@ def side_by_side(
     process.
     """
     errors: list[BaseException] = []
+    running: set[str] = set()
 
     def run(item: tuple[str, Callable[[], Result]]) -> tuple[str, Result]:
         key, task = item
         if not errors:
+            running.add(key)
             try:
                 return key, task()
             except BaseException as error:  # a pool waits for ever for a thread that ended by another one
                 errors.append(error)
+            finally:
+                running.discard(key)
         raise _StoppedError
 
     with ThreadPool(at_once() if most is None else most) as pool:
@@ -52,6 +59,17 @@ def side_by_side(
             pool.terminate()
             pool.join()
             raise errors[0] from None
+        except BaseException:
+            atexit.register(_leave, running)
+            raise
+
+
+def _leave(running: set[str]) -> None:
+    """End the process as an interrupted one where threads still compute: TensorFlow would abort it at its end."""
+    if running:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(128 + signal.SIGINT)
 
 
 def at_once() -> int:
