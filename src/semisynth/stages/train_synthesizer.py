@@ -37,6 +37,15 @@ GRID_COLUMNS = 12
 LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
 
 
+@dataclass(frozen=True)
+class _Labeller:
+    """A trained labeller, and what it `found`: class probabilities (n, classes) of the unlabelled images."""
+
+    network: keras.Model
+    history: History
+    found: NDArray[np.float32]
+
+
 def train_synthesizer(
     labelled: InputPath,
     unlabelled: InputPath,
@@ -54,15 +63,11 @@ def train_synthesizer(
     precision = resolve_precision(section.precision)
     resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
 
-    labeller: keras.Model | None = None
-    of_labeller: History = []
-    beliefs: NDArray[np.float32] | None = None
+    labeller = None
     if _has_labeller(recipe):
-        strokes = Strokes.of(known, others.images)
-        labeller, of_labeller = fitted_labeller(section, known, others, precision, resume / "labeller", strokes)
-        beliefs = propagated(labeller, known, others.images, strokes)
-    taught = _taught(known, others, beliefs if recipe.learns_labels else None, section)
-    inner = labeller if recipe.learns_labels else None
+        labeller = _trained_labeller(section, known, others, precision, resume / "labeller")
+    inside = labeller if recipe.learns_labels else None  # a part of the recipe, not only beside it
+    taught = _taught(known, others, inside, section)
     progress = _Progress(
         dataset=known.dataset,
         recipe=recipe.name,
@@ -72,7 +77,7 @@ def train_synthesizer(
             resume / "diversity",
             section.seed,
             each=epochs,
-            eyes=eyes_of(labeller) if labeller else flat,
+            eyes=eyes_of(labeller.network) if labeller else flat,
             like=None if recipe.conditional else others.images,
         ),
         grids=resume / "samples",
@@ -82,7 +87,7 @@ def train_synthesizer(
         recipe,
         np.concatenate([known.images, others.images]),
         taught,
-        inner,
+        inside.network if inside else None,
         steps=steps,
         epochs=epochs,
         batch_size=batch_size,
@@ -97,10 +102,10 @@ def train_synthesizer(
     )
     with replacing_folder(synthesizer) as folder:
         trained.named(known.class_names).save(folder)
-        if labeller is not None and inner is None:
-            save_companion(folder, labeller, side=known.side, classes=known.classes)
-        if beliefs is not None:
-            save_propagated(folder, others, beliefs)
+        if labeller:
+            save_propagated(folder, others, labeller.found)
+        if labeller and not inside:
+            save_companion(folder, labeller.network, side=known.side, classes=known.classes)
     facts = {
         "dataset": known.dataset,
         "recipe": recipe.name,
@@ -111,6 +116,7 @@ def train_synthesizer(
         "diversity_seen_in": "features of the labeller" if labeller else "pixels",
         **_likelihood(trained, known),
     }
+    of_labeller = labeller.history if labeller else []
     _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(progress.grids, folder, dirs_exist_ok=True)
@@ -190,17 +196,24 @@ def fitted_labeller(
     )
 
 
-def _taught(
-    known: ImageSet, others: ImageSet, beliefs: NDArray[np.float32] | None, section: TrainSynthesizer
-) -> ImageSet:
-    """What a recipe learns classes from: the labelled images, and others whose label is sure, or copies.
+def _trained_labeller(
+    section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
+) -> _Labeller:
+    """Train a labeller, and label the unlabelled images `others` by it."""
+    strokes = Strokes.of(known, others.images)
+    network, history = fitted_labeller(section, known, others, precision, resume, strokes)
+    return _Labeller(network, history, propagated(network, known, others.images, strokes))
 
-    `beliefs` (n, classes) are the probabilities that a labeller found for `others`; without them there are copies.
+
+def _taught(known: ImageSet, others: ImageSet, inside: _Labeller | None, section: TrainSynthesizer) -> ImageSet:
+    """What a recipe learns classes from: the labelled images, and those of `others` whose label is sure.
+
+    Copies of the labelled ones stand in for these in recipes without a labeller `inside`.
     """
-    if beliefs is None:
+    if inside is None:
         return _with_copies(known, section.labelled_copies, section.seed)
     chosen, labels, _ = select_confident(
-        beliefs, threshold=section.labeller.confidence, per_class=len(others), seed=0
+        inside.found, threshold=section.labeller.confidence, per_class=len(others), seed=0
     )
     images = np.concatenate([known.images, others.images[chosen]])
     return replace(known, images=images, labels=np.concatenate([known.labels, labels]))
