@@ -164,7 +164,8 @@ def test_a_changed_section_concerns_the_stages_that_read_it(project, section, mo
     key, value = CHANGES[section]
     write_params(project, TINY | {section: TINY[section] | {key: value}})
     monkeypatch.chdir(project)
-    changed = Repo().status()
+    with Repo() as repo:
+        changed = repo.status()
     write_params(project, TINY)
     concerned = {
         stage
@@ -263,8 +264,11 @@ def steps_made(errors):
     return [(title, int(done)) for title, done, total in counts if done == total]
 
 
+STATUS = {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}
+
+
 def check_interrupted(errors):
-    assert "\ninterrupted; run it again" in errors
+    assert re.search("^interrupted; run it again", errors, re.MULTILINE)
     assert "Traceback" not in errors
 
 
@@ -279,7 +283,7 @@ def check_interrupted(errors):
         (
             "train_augmented",
             "augmented",
-            {"*/cnn/state/state.npz": signal.SIGINT, "*/lightgbm/bundle/bundle.json": signal.SIGKILL},
+            {"*/cnn/state/state.npz": signal.SIGINT, "*/cnn/bundle/bundle.json": signal.SIGKILL},
         ),
     ],
 )
@@ -293,13 +297,12 @@ def test_a_stopped_stage_does_what_is_left_and_ends_bit_identical(project, stage
         before = left
         status, errors = stopped(project, stage, sign, number)
         left = steps_left(project, stage)
-        assert status == {signal.SIGKILL: -signal.SIGKILL, signal.SIGINT: 130}[number]
+        assert status == STATUS[number]
         assert not any(output.exists() for output in outputs)
         assert left != before
-        if number == signal.SIGINT:  # Ctrl-C leaves networks behind that train side by side: they may come further
+        if number == signal.SIGINT:
             check_interrupted(errors)
-        else:
-            assert len(steps_made(errors)) == len(before) - len(left)
+        # Of networks side by side, one that is left behind may leave a part of its state.
         if stage == "train_synthesizer" and number == signal.SIGINT:
             assert not list((project / ".semisynth" / "resume" / stage).rglob("*.part"))
     done = run(project, *command_of(project, stage))
@@ -308,16 +311,19 @@ def test_a_stopped_stage_does_what_is_left_and_ends_bit_identical(project, stage
     assert not list((project / ".semisynth" / "resume" / stage).iterdir())
 
 
-def test_ctrl_c_among_networks_that_measure_leaves_their_state_and_no_results(project, tmp_path):
+def test_ctrl_c_among_networks_that_measure_changes_no_result(project, tmp_path):
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(project / name, tmp_path / name)
     for folder in ("data/raw", "data/split", "data/synthetic"):
         shutil.copytree(project / folder, tmp_path / folder)
     status, errors = stopped(tmp_path, "evaluate_synthetic", "instrument/state.npz", signal.SIGINT)
-    assert status == 130
+    assert status == STATUS[signal.SIGINT]
     check_interrupted(errors)
     assert list(tmp_path.rglob("state.npz"))
     assert not (tmp_path / "results").exists()
+    run(tmp_path, *command_of(tmp_path, "evaluate_synthetic"))
+    results = "results/evaluate_synthetic/metrics.json"
+    assert (tmp_path / results).read_bytes() == (project / results).read_bytes()
 
 
 def test_a_typing_error_in_the_parameters_stops_the_run(project):

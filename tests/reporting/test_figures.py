@@ -204,7 +204,7 @@ def test_pyplot_and_its_global_state_stay_out() -> None:
     assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
-def test_labels_of_up_to_28_characters_are_whole():
+def test_labels_of_up_to_28_characters_are_whole() -> None:
     longest = "autoencoder, undercomplete"
     assert shortened(longest) == longest
     assert shortened("a" * 28) == "a" * 28

@@ -61,12 +61,24 @@ def test_at_an_error_what_runs_is_finished_and_nothing_else_begun(monkeypatch):
     assert finished == ["lasts"]
 
 
-@pytest.mark.parametrize("still_runs", [True, False])
-def test_what_an_interruption_leaves_behind_ends_with_the_process(still_runs, monkeypatch):
-    hooks, exits, begun, ended = [], [], Event(), Event()
+@pytest.fixture
+def hooks(monkeypatch):
+    """What runs at the end of the process; `os._exit` is a list's `append`."""
+    hooks, exits = [], []
     monkeypatch.setattr(module, "cores", lambda: 2)
     monkeypatch.setattr(module.atexit, "register", lambda *hook: hooks.append(hook))
     monkeypatch.setattr(module.os, "_exit", exits.append)
+
+    def end():
+        for leave, running in hooks:
+            leave(running)
+        return exits
+
+    return end
+
+
+def test_what_an_interruption_leaves_behind_ends_with_the_process(hooks):
+    begun, ended = Event(), Event()
 
     def lasts():
         begun.set()
@@ -76,14 +88,36 @@ def test_what_an_interruption_leaves_behind_ends_with_the_process(still_runs, mo
     assert next(results) == ("short", True)
     with pytest.raises(KeyboardInterrupt):
         results.throw(KeyboardInterrupt)
-    ((leave, running),) = hooks
-    if not still_runs:
-        ended.set()
-        while running:
-            sleep(0.01)
-    leave(running)
-    assert exits == ([130] if still_runs else [])
+    assert hooks() == [130]
     ended.set()
+
+
+def test_also_what_is_left_behind_while_it_is_awaited_after_an_error(hooks, monkeypatch):
+    begun, ended = Event(), Event()
+
+    def lasts():
+        begun.set()
+        ended.wait(timeout=60)
+
+    def fails():
+        begun.wait(timeout=60)
+        raise ValueError("planted")
+
+    def interrupted(pool):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module.ThreadPool, "join", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        dict(side_by_side({"lasts": lasts, "fails": fails}))
+    assert hooks() == [130]
+    ended.set()
+
+
+def test_a_process_whose_tasks_have_ended_ends_as_it_would(hooks):
+    assert dict(side_by_side({"a": lambda: 1, "b": lambda: 2})) == {"a": 1, "b": 2}
+    with pytest.raises(ValueError, match="planted"):
+        dict(side_by_side({"a": lambda: 1, "b": partial(int, "planted")}))
+    assert hooks() == []
 
 
 def test_also_an_exit_inside_a_task_arrives():

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 
 
 class Job(NamedTuple, Generic[Result]):
-    """Work on the classifier called `name`, the longer the more `images` there are."""
+    """`run` fits or validates the classifier called `name`, and takes the longer the more `images` there are."""
 
     name: str
     images: int
@@ -32,7 +32,7 @@ class Job(NamedTuple, Generic[Result]):
 def fit_or_reuse(make: Make, data: ImageSet, folder: Path) -> Path:
     """Fit what `make` builds to `data`, unless that was done; return the bundle, which lies in `folder`.
 
-    `folder` is no other fit's and outlives an interruption: a fit that was cut off goes on.
+    `folder` belongs to this one fit and outlives an interruption: a fit that was cut off goes on.
     """
     bundle = folder / "bundle"
     if not bundle.exists():

@@ -57,7 +57,7 @@ def findings(
     """Give all metrics of the images `made`, and of each class its agreement, images and diversity.
 
     Trains on `real`, and tests on `held_out`. Folder `resume` keeps the state of each training, by its name:
-    `instrument` and `real`, which depend on how many images are `made` alone, and `gan_train`. All three run at
+    `instrument`; `real`, which depends on the number of images `made` alone; and `gan_train`. All three run at
     once, so an error of one is raised when the others have ended.
     """
     seed = sections.evaluate_synthetic.seed
@@ -87,7 +87,7 @@ def findings(
 def _by_instrument(
     made: ImageSet, real: ImageSet, held_out: ImageSet, as_many: ImageSet, section: EvaluateSynthetic, resume: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """All metrics but those of GAN-train, and the rows of the classes; `as_many` real images as are `made`."""
+    """All metrics but those of GAN-train, and the rows of the classes; `as_many` is a sample of `real`."""
     instrument = fit_instrument(
         real.images,
         real.labels,

@@ -32,13 +32,13 @@ def side_by_side(
 ) -> Iterator[tuple[str, Result]]:
     """Run the tasks in threads, begun in their order; yield each key with what its task returns, when it is there.
 
-    `most` at a time, by default `at_once()`; of three long tasks on two cores, the last would run beside an idle
-    core. Threads, as the libraries let go of Python's lock. At an error no further task is begun, and those that
-    run are awaited, so that what they finish is kept; an interruption leaves them behind, and they end with the
-    process.
+    `most` at a time, by default `at_once()`; give more where the last of a few long tasks would leave a core idle.
+    Threads, as the libraries let go of Python's lock. At an error no further task is begun, and those that run are
+    awaited, so that what they finish is kept; an interruption leaves them behind, and they end with the process.
     """
     errors: list[BaseException] = []
     running: set[str] = set()
+    atexit.register(_leave, running)
 
     def run(item: tuple[str, Callable[[], Result]]) -> tuple[str, Result]:
         key, task = item
@@ -59,17 +59,19 @@ def side_by_side(
             pool.terminate()
             pool.join()
             raise errors[0] from None
-        except BaseException:
-            atexit.register(_leave, running)
-            raise
 
 
 def _leave(running: set[str]) -> None:
-    """End the process as an interrupted one where threads still compute: TensorFlow would abort it at its end."""
+    """End the process here, as an interrupted one, where threads still compute: TensorFlow would abort it.
+
+    They do only where the caller did not wait for them, and with that it was interrupted.
+    """
     if running:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(128 + signal.SIGINT)
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(128 + signal.SIGINT)
 
 
 def at_once() -> int:
