@@ -59,6 +59,12 @@ def test_half_of_the_modes():
     assert scores.coverage == pytest.approx(0.5, abs=0.05)
 
 
+def test_two_samples_of_one_gaussian_give_the_published_values():
+    real, synthetic = np.random.default_rng(0).standard_normal((2, 10_000, 1000), np.float32)
+    scores = neighbourhood(real, synthetic, 5)
+    assert scores == pytest.approx((0.477, 0.471, 1.056, 0.974), abs=0.03)
+
+
 @pytest.mark.parametrize(("n", "m", "d", "k"), [(120, 90, 5, 5), (60, 200, 40, 3), (30, 30, 2, 1)])
 def test_equal_to_the_authors_package(n, m, d, k):
     random = np.random.default_rng(n)
