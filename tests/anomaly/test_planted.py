@@ -191,7 +191,11 @@ def test_equal_seeds_plant_equal_sets():
 @pytest.mark.parametrize(
     ("kinds", "count", "message"),
     [
-        (KINDS, 19, "expected at least 20 images for 5 kinds, received 19"),
+        (
+            KINDS,
+            19,
+            "at least 20 images to plant noise, inverted, shuffled, blended, letter, received 19",
+        ),
         (("noise", "noise"), 40, "expected each kind once"),
         (("noise", "rotated"), 40, "received 'rotated'"),
     ],

@@ -1,3 +1,4 @@
+import errno
 import gzip
 import io
 import os
@@ -11,6 +12,7 @@ import pytest
 from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
 from semisynth.scoring import inputs, parquet
+from semisynth.scoring.arrays import RowStream
 from semisynth.scoring.decoding import LARGEST_ENCODED, decode
 from semisynth.scoring.identity import check_ids
 from semisynth.scoring.inputs import Reader, survey
@@ -90,6 +92,19 @@ def test_encoded_images_may_stand_in_a_structure(tmp_path, noise, encoded):
     np.testing.assert_array_equal(everything([tmp_path / "x.parquet"])[2], images)
 
 
+@pytest.fixture
+def _unread(monkeypatch):
+    """Fails where images of an array are read."""
+    whole = RowStream.read
+
+    def read(self, start, count):
+        assert self.name != "images"
+        return whole(self, start, count)
+
+    monkeypatch.setattr(RowStream, "read", read)
+
+
+@pytest.mark.usefixtures("_unread")
 def test_images_of_another_size_are_refused_without_being_read(tmp_path):
     with (tmp_path / "x.npz").open("wb") as stream:
         np.savez(stream, images=np.zeros((4, 5, 9), np.uint8))
@@ -457,6 +472,50 @@ def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused(packed, tmp_
         survey([str(tmp_path / "x.idx")], Columns(), 7)
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_idx_file_that_goes_on_after_its_last_row_is_refused(packed, tmp_path, noise):
+    content = np.array([IMAGES_MAGIC, 5, SIDE, SIDE], ">u4").tobytes() + noise(0, 6).tobytes()
+    (tmp_path / "x.idx").write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(SemisynthError, match=r"x\.idx: goes on after the 5 rows that its header promises"):
+        everything([tmp_path / "x.idx"])
+
+
+def test_a_packed_idx_file_whose_digest_is_wrong_is_refused(tmp_path, noise):
+    content = np.array([IMAGES_MAGIC, 5, SIDE, SIDE], ">u4").tobytes() + noise(0, 5).tobytes()
+    packed = bytearray(gzip.compress(content))
+    packed[-8] ^= 1  # of the CRC
+    (tmp_path / "x.idx").write_bytes(packed)
+    with pytest.raises(SemisynthError, match=r"x\.idx: not a whole file \(CRC check failed"):
+        everything([tmp_path / "x.idx"])
+
+
+def test_an_output_folder_that_a_link_leads_to_is_refused(tmp_path, noise, encoded):
+    folder = save_folder(tmp_path / "f", noise(0, 1), encoded)
+    (tmp_path / "archive" / "out").mkdir(parents=True)
+    (folder / "more").symlink_to(tmp_path / "archive")
+    with pytest.raises(SemisynthError, match=r"out: expected an output folder outside of the input folder .*/f"):
+        survey([str(folder)], Columns(), 7, tmp_path / "archive" / "out")
+
+
+def test_a_table_that_may_not_be_read_is_not_called_damaged(tmp_path, noise, write_parquet, monkeypatch):
+    path = write_parquet(tmp_path / "x.parquet", noise(0, 3))
+
+    def refused(*arguments, **more):
+        raise PermissionError(errno.EACCES, "Failed to open local file")
+
+    monkeypatch.setattr(parquet.pq, "ParquetFile", refused)
+    with pytest.raises(SemisynthError, match=r"x\.parquet: Permission denied$"):
+        survey([str(path)], Columns(), 7)
+
+
+def test_an_array_with_a_header_of_a_later_version_is_refused(tmp_path):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, IMAGES, version=(2, 0))
+    save_members(tmp_path / "x.npz", images_npy=stream.getvalue())
+    with pytest.raises(SemisynthError, match=r"`images` is not an array .*version 2\.0, expected 1\.0"):
+        survey([str(tmp_path / "x.npz")], Columns(), 7)
+
+
 def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parquet):
     np.savez(tmp_path / "a.npz", images=IMAGES[:0], ids=np.array([], str))
     (tmp_path / "b.idx").write_bytes(np.array([IMAGES_MAGIC, 0, SIDE, SIDE], ">u4").tobytes())
@@ -469,6 +528,7 @@ def test_empty_files_have_no_rows_and_stop_nothing(tmp_path, noise, write_parque
         survey([str(tmp_path / "a.npz")], Columns(), 7)
 
 
+@pytest.mark.usefixtures("_unread")
 def test_other_types_than_numbers_are_bad_and_not_read(tmp_path):
     np.savez(tmp_path / "x.npz", images=np.zeros((2, SIDE, SIDE), "U9"))
     assert everything([tmp_path / "x.npz"])[3] == [(row, "wrong dtype: <U9, expected uint8") for row in range(2)]

@@ -1,9 +1,11 @@
 import errno
+import gc
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -229,6 +231,60 @@ def test_strict_ends_at_the_first_bad_row(run, rings, encoded, tmp_path):
     assert run(tmp_path / "x.parquet")["quarantined"] == {"undecodable": 1}  # without it, the job goes on
     with pytest.raises(SemisynthError, match=r"rows that can't be scored: .*undecodable"):  # in finished parts
         run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
+
+
+def test_an_error_leaves_no_thread_behind(run, encoded, tmp_path):
+    pq.write_table(pa.table({"image": [b"junk"] * 3000}), tmp_path / "x.parquet", row_group_size=100)
+    before = threading.active_count()
+    gc.disable()  # it would end them some day
+    try:
+        with pytest.raises(SemisynthError, match=r"row 0: undecodable"):
+            run(tmp_path / "x.parquet", options=replace(OPTIONS, strict=True))
+        assert threading.active_count() == before
+    finally:
+        gc.enable()
+
+
+def test_a_colon_in_a_relative_path_is_no_scheme(folder, rings, encoded, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    images = [encoded(image) for image in rings(5, 20)] + [b"junk"]
+    pq.write_table(pa.table({"image": images}), tmp_path / "run:1.parquet")
+    summary = run_job(["run:1.parquet"], folder, Path("scores-2026-06-01T10:30"), replace(OPTIONS, explain=1))
+    assert summary["quarantined"] == {"undecodable": 1}
+    assert pd.read_parquet(tmp_path / "scores-2026-06-01T10:30" / "quarantine.parquet")["row"].tolist() == [20]
+
+
+def test_an_image_that_cannot_be_read_for_a_while_is_not_called_bad(run, rings, encoded, tmp_path, monkeypatch):
+    (tmp_path / "f").mkdir()
+    for row, image in enumerate(rings(5, 5)):
+        (tmp_path / "f" / f"{row}.png").write_bytes(encoded(image))
+    whole = Path.open
+
+    def failing(self, *arguments, **more):
+        if self.name == "3.png":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return whole(self, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", failing)
+    with pytest.raises(OSError, match=r"Input/output error: .*3\.png"):
+        run(tmp_path / "f")
+    monkeypatch.setattr(Path, "open", whole)
+    summary = run(tmp_path / "f")
+    assert (summary["rows"], summary["quarantined"]) == (5, {})
+
+
+def test_explanations_are_made_anew_where_a_part_is(run, rings, encoded, tmp_path):
+    (tmp_path / "f").mkdir()
+    for row, image in enumerate(rings(5, 4)):
+        (tmp_path / "f" / f"{row}.png").write_bytes(encoded(image))
+    options = replace(OPTIONS, explain=4)
+    run(tmp_path / "f", options=options)
+    table = tmp_path / "out" / "explain" / "explain.csv"
+    before = table.read_text(encoding="utf-8")
+    table.write_text("of earlier rows", encoding="utf-8")
+    (tmp_path / "out" / "parts" / "part-000000.parquet").unlink()
+    run(tmp_path / "f", options=options)
+    assert table.read_text(encoding="utf-8") == before
 
 
 def test_what_an_earlier_run_quarantined_does_not_stay(run, planted, tmp_path):

@@ -9,9 +9,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from semisynth.classifiers.registry import build_classifier
-from semisynth.data.imageset import ImageSet, save_images
+from semisynth.data.imageset import UNLABELLED, ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.params import load_params
+from semisynth.quality.instrument import fit_instrument
 from semisynth.stages.evaluate_synthetic import evaluate_synthetic
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -84,18 +85,26 @@ def test_good_images_come_near_the_floor_and_leave_no_state_behind(run):
     assert not list(Path(".semisynth/resume/evaluate_synthetic").glob("*"))
 
 
-def test_training_images_without_a_label_are_left_out(run, monkeypatch):
+def test_nothing_is_trained_on_images_without_a_label(run, monkeypatch):
     learnt = []
 
-    def recorded(made, real, held_out, sections, resume):
-        learnt.append(real)
-        return {}, []
+    def recorded(images, labels, **settings):
+        learnt.append((images, labels))
+        return fit_instrument(images, labels, **settings)
 
-    monkeypatch.setattr("semisynth.stages.evaluate_synthetic.findings", recorded)
+    monkeypatch.setattr("semisynth.stages.evaluate_synthetic.fit_instrument", recorded)
     known = bars(1, 150)
     run(bars(3, 60), train=with_unlabelled(known))
-    np.testing.assert_array_equal(learnt[0].images, known.images)
-    np.testing.assert_array_equal(learnt[0].labels, known.labels)
+    np.testing.assert_array_equal(learnt[0][0], known.images)
+    np.testing.assert_array_equal(learnt[0][1], known.labels)
+
+
+def test_copies_of_images_without_a_label_are_found(run):
+    train = with_unlabelled(bars(1, 150))
+    copied = train.take(train.labels == UNLABELLED)
+    made = replace(copied, labels=bars(4, 30).labels)
+    metrics, _ = run(made, train=train)
+    assert metrics["memorised_share"] == pytest.approx(1)
 
 
 def test_gan_train_is_the_accuracy_of_the_pipelines_network_on_synthetic_images_alone(run, monkeypatch):
@@ -109,10 +118,10 @@ def test_gan_train_is_the_accuracy_of_the_pipelines_network_on_synthetic_images_
         return classifier
 
     monkeypatch.setattr("semisynth.stages.evaluate_synthetic.build_classifier", build)
-    synthetic, train = bars(3, 60), bars(1, 150)
+    synthetic, train = replace(bars(3, 60), pool=120), bars(1, 150)
     run(synthetic, train)
     settings = load_params(Path("params.yaml")).train_baseline.cnn.model_dump()
-    size = {"side": 16, "classes": 3, "pool": 150, "labelled": 60}
+    size = {"side": 16, "classes": 3, "pool": 120, "labelled": 60}
     assert built == [("cnn", {"settings": {"cnn": settings}, "seed": 0} | size)] * 2
     of_made, of_real = sorted(learnt, key=lambda images: not np.array_equal(images, synthetic.images))
     np.testing.assert_array_equal(of_made, synthetic.images)

@@ -126,9 +126,17 @@ def test_equal_seeds_give_equal_metrics(run):
     assert first != run(seed=1, clear=False)  # without DVC as well
 
 
+def test_a_small_test_set_gets_fewer_kinds_and_a_warning(run, capsys):
+    metrics = run(rings(2, 10))
+    assert (metrics["normal"], metrics["anomalies"]) == (6, 4)
+    assert list(metrics["detectors"]["pca"]["auroc_by_kind"]) == KINDS[:2]
+    told = "3 kinds of anomalies need 12 test images, there are 10; planted: noise, inverted "
+    assert told in capsys.readouterr().err
+
+
 def test_a_test_set_that_is_too_small_is_refused_and_named(run):
-    with pytest.raises(SemisynthError, match=r"test\.npz: expected at least 12 images for 3 kinds, received 10"):
-        run(rings(2, 10))
+    with pytest.raises(SemisynthError, match=r"test\.npz: expected at least 4 images to plant noise, received 3"):
+        run(rings(2, 3))
     assert not Path("results").exists()
 
 

@@ -16,6 +16,7 @@ from semisynth.anomaly.letters import draw_letter
 Others = tuple[NDArray[np.uint8], NDArray[np.int64]]  # images and their labels
 
 NORMAL = -1
+IMAGES_PER_KIND = 4  # at least: two anomalies, and as many normal images
 PATCHES = 4  # a side
 NOISE, SHUFFLED, BLENDED, LETTER, PLACES = range(1, 6)  # keep the kinds' random streams apart
 
@@ -118,11 +119,12 @@ def plant(
     """
     if len(set(kinds)) < len(kinds):
         raise ValueError(f"expected each kind once, received {', '.join(kinds)}")
-    per_kind = min(per_kind, len(images) // (2 * len(kinds)))
-    if per_kind < 2:
+    if len(images) < IMAGES_PER_KIND * len(kinds):
         raise ValueError(
-            f"expected at least {4 * len(kinds)} images for {len(kinds)} kinds, received {len(images)}"
+            f"expected at least {IMAGES_PER_KIND * len(kinds)} images to plant {', '.join(kinds)}, "
+            f"received {len(images)}"
         )
+    per_kind = min(per_kind, len(images) // (2 * len(kinds)))
     random = np.random.default_rng([seed, PLACES])
     order = random.permutation(len(images))
     sources, rest = order[: per_kind * len(kinds)].reshape(len(kinds), per_kind), order[per_kind * len(kinds) :]

@@ -41,6 +41,9 @@ class ScikitClassifier(ABC, Generic[OwnSettings]):
     def fit(self, images: NDArray[np.uint8], labels: NDArray[np.int64], *, resume: Path | None = None) -> Self:
         """See `Classifier.fit`; `resume` is not used."""
         check_training(images, labels, self.settings)
+        chosen = self._chosen(labels)
+        if chosen is not None:
+            images, labels = images[chosen], labels[chosen]  # before they take four times the memory
         self._fit(flat(images), labels)
         return self
 
@@ -64,6 +67,10 @@ class ScikitClassifier(ABC, Generic[OwnSettings]):
         model = load_model(path)
         _check_model(path, model, cls.model_type, settings)
         return cls(settings, model)  # type: ignore[arg-type]
+
+    def _chosen(self, labels: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Indices int64 (m,) of the images to learn from, of those with `labels`; None for all."""
+        return None
 
     @abstractmethod
     def _fit(self, rows: Rows, labels: NDArray[np.int64]) -> None:

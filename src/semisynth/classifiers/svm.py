@@ -40,10 +40,10 @@ class SvmClassifier(ScikitClassifier[SvmSettings]):
 
     settings_type, model_type = SvmSettings, SVC
 
+    def _chosen(self, labels: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        return self._drawn(labels) if len(labels) > self.settings.max_images else None
+
     def _fit(self, rows: Rows, labels: NDArray[np.int64]) -> None:
-        if len(rows) > self.settings.max_images:
-            chosen = self._drawn(labels)
-            rows, labels = rows[chosen], labels[chosen]
         self.settings = self.settings.model_copy(update={"temperature": self._temperature(rows, labels)})
         self._model = self._machine(rows, labels)
 

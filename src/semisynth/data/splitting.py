@@ -100,7 +100,9 @@ def _joined(parts: Iterable[Indices]) -> Indices:
 
 
 def _check_draw(labelled: int, available: Indices, class_names: Sequence[str], without: int) -> None:
-    classes, total, smallest = len(available), int(available.sum()), int(np.argmin(available))
+    classes, smallest = len(available), int(np.argmin(available))
+    total = int(available.sum())
+    most = total if without else total - 1  # one image at least is unlabelled
     if labelled < classes:
         raise SemisynthError(
             f"split.labelled: {labelled} asked for, expected at least one for each of {classes} classes"
@@ -109,12 +111,12 @@ def _check_draw(labelled: int, available: Indices, class_names: Sequence[str], w
         raise SemisynthError(
             f"split.labelled: {labelled} asks for {math.ceil(labelled / classes)} labelled images of class "
             f"{class_names[smallest]!r}, which has {available[smallest]} beside validation; "
-            f"expected at most {min(total, math.floor(MOST_UNEVEN * available[smallest] * classes))} in all"
+            f"expected at most {min(most, math.floor(MOST_UNEVEN * available[smallest] * classes))} in all"
         )
-    if labelled > total or (labelled == total and not without):
+    if labelled > most:
         raise SemisynthError(
             f"split.labelled: {labelled} asked for of the {total} labelled images beside validation, "
-            "expected at least one image to be left unlabelled"
+            f"expected at most {most}: one image at least must be unlabelled"
         )
 
 

@@ -33,10 +33,17 @@ class RowStream:
     """Rows of one array in a stream that may be packed: reading forward is linear, and holds what is asked."""
 
     def __init__(
-        self, path: str, name: str, stream: BinaryIO, shape: tuple[int, ...], dtype: np.dtype[Any]
+        self,
+        path: str,
+        name: str,
+        stream: BinaryIO,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        *,
+        alone: bool = False,
     ) -> None:
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
-        self._stream, self._start = stream, stream.tell()
+        self._stream, self._start, self._alone = stream, stream.tell(), alone
         self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     def check_promise(self, most: int) -> None:
@@ -49,10 +56,17 @@ class RowStream:
             )
 
     def read(self, start: int, count: int) -> NDArray[Any]:
-        """Rows `start` to `start + count`; SemisynthError where the file ends before."""
+        """Rows `start` to `start + count`.
+
+        SemisynthError where the file ends before, or goes on after its last row though the array is `alone` in it.
+        """
         with damage_named(self.path):
             self._stream.seek(self._start + start * self._row_bytes)
             content = self._stream.read(count * self._row_bytes)
+            # Reading on also checks the digest at the end of a gzip file.
+            more = self._stream.read(1) if self._alone and start + count == self.shape[0] else b""
+        if more:
+            raise SemisynthError(f"{self.path}: goes on after the {self.shape[0]} rows that its header promises")
         if len(content) != count * self._row_bytes:
             raise SemisynthError(
                 f"{self.path}: `{self.name}` ends before row {start + count} of {self.shape[0]} that it promises"
@@ -108,8 +122,9 @@ class ArrayFile:
         stream = cast(BinaryIO, self._stack.enter_context(archive.open(entry)))
         try:
             version = np.lib.format.read_magic(stream)
-            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-            shape, fortran, dtype = read[version](stream)
+            if version != (1, 0):  # later ones are for structures, and their headers may be as long as 4 GiB
+                raise ValueError(f"version {version[0]}.{version[1]}, expected 1.0")
+            shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
         except NO_HEADER as error:
             raise SemisynthError(f"{self.path}: `{name}` is not an array in NumPy's format ({error})") from error
         if dtype.hasobject or fortran:
@@ -133,7 +148,7 @@ class ArrayFile:
             raise SemisynthError(
                 f"{self.path}: magic number {IMAGES_MAGIC} of IDX images expected, received {magic}"
             )
-        rows = RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8))
+        rows = RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8), alone=True)
         rows.check_promise(Path(self.path).stat().st_size * (MOST_PACKED if packed else 1))
         return rows
 

@@ -54,13 +54,18 @@ class RayEngine:
                 ray.shutdown()
 
     def _begin(self) -> None:
-        """Join the cluster of the address, or start one; UsageError where it is no address."""
+        """Join the cluster of the address, or start one; UsageError where it is no address.
+
+        SemisynthError where none can be started.
+        """
         try:
             self._ray.init(address=self._address or "local", log_to_driver=False, include_dashboard=False)
         except (ValueError, RuntimeError) as error:
-            if self._address is None or isinstance(error, self._ray.exceptions.RayError):
+            if isinstance(error, self._ray.exceptions.RayError):
                 raise
             first = (str(error).strip() or type(error).__name__).splitlines()[0]
+            if self._address is None:
+                raise SemisynthError(f"Ray (on this machine): {first}") from error
             raise UsageError(f"`--ray-address {self._address}`: {first}") from error
 
     def _score(self, task: Task, pieces: list[Piece], on_rows: Callable[[int], None]) -> None:

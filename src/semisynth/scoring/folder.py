@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
@@ -173,4 +174,6 @@ def gather_quarantine(out: Path, pieces: Sequence[Piece]) -> None:
         return
     with table_file(out / QUARANTINE, QUARANTINE_SCHEMA, "parquet") as writer:
         for path in waiting:
-            writer.add(pq.read_table(path))
+            with path.open("rb") as stream:  # by path, Arrow would take a colon in it for the end of a scheme
+                for batch in pq.ParquetFile(stream).iter_batches():
+                    writer.add(pa.Table.from_batches([batch]))

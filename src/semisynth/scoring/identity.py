@@ -15,6 +15,7 @@ from semisynth.scoring.parquet import id_batches
 from semisynth.scoring.pieces import Columns, Kind, Piece
 
 IDS_AT_A_TIME = 2**16
+ID_BYTES = 2**25  # of an array's ids in memory at a time
 SUSPECTS_AT_A_TIME = 1000  # hashes whose ids are held in memory
 SHOWN = 3
 
@@ -57,10 +58,13 @@ def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.objec
 def _ids_by_row(path: str, kind: Kind, pieces: Sequence[Piece]) -> Iterator[list[str]]:
     with contextlib.ExitStack() as stack:
         file = None if kind == "parquet" else stack.enter_context(ArrayFile.opened(path, kind))
+        most = IDS_AT_A_TIME
+        if file is not None and file.ids is not None:
+            most = min(most, ID_BYTES // file.ids.dtype.itemsize)
         for piece in pieces:
             end = piece.start + piece.rows
-            for start in range(piece.start, end, IDS_AT_A_TIME):
-                yield ids_of(file, path, start, min(IDS_AT_A_TIME, end - start))
+            for start in range(piece.start, end, most):
+                yield ids_of(file, path, start, min(most, end - start))
 
 
 def _compare(pieces: Sequence[Piece], columns: Columns, suspects: NDArray[np.uint64]) -> None:

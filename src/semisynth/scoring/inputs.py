@@ -1,5 +1,6 @@
 """What the user named, turned into pieces, and checked before anything is scored."""
 
+import errno
 import glob
 import hashlib
 import itertools
@@ -30,6 +31,17 @@ STARTS: dict[bytes, Kind] = {  # of files whose name tells nothing
     b"\0\0": "idx",
     b"\x89PNG": "files",
     b"\xff\xd8\xff": "files",  # JPEG
+}
+# Why a file stays unreadable, whenever it is tried again.
+UNREADABLE = {
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENXIO,
 }
 
 
@@ -64,8 +76,8 @@ def survey(named: Sequence[str], columns: Columns, rows_per_part: int, out: Path
     for path in map(Path, expanded):
         if path.is_dir():
             if out is not None and _is_in(os.path.realpath(out), os.path.realpath(path)):
-                raise SemisynthError(f"{out}: expected an output folder outside of the input folder {path}")
-            names = _picture_files(path, tables)
+                raise _inside(out, path)
+            names = _picture_files(path, tables, out)
             if several:
                 names = _unseen(names, seen)
             found = _in_parts(path.as_posix(), names, rows_per_part)
@@ -143,7 +155,10 @@ def read_pictures(piece: Piece, batch_size: int) -> Iterator[Raw]:
 
 
 def _content(name: str) -> tuple[bytes | None, str]:
-    """A file's bytes, or None and why there are none. What is too large, or no file, is not even opened."""
+    """A file's bytes, or None and why there are none. What is too large, or no file, is not even opened.
+
+    OSError where the reason may pass, as a disk or network that fails: a good image must not end as a bad one.
+    """
     try:
         status = Path(name).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -154,6 +169,8 @@ def _content(name: str) -> tuple[bytes | None, str]:
     except UnusableError as error:
         return None, str(error)
     except OSError as error:
+        if error.errno not in UNREADABLE:
+            raise
         return None, f"unreadable: {error.strerror}"
 
 
@@ -229,16 +246,19 @@ def _is_table(path: Path) -> bool:
         return False
 
 
-def _picture_files(folder: Path, named: set[str]) -> list[str]:
+def _picture_files(folder: Path, named: set[str], out: Path | None) -> list[str]:
     """All files below `folder`, sorted, but hidden ones: what is no image ends in quarantine, not in silence.
 
     Left out are those whose real path is in `named`: tables that are read as such. Links to folders are followed,
-    a folder that several lead to once. SemisynthError where one cannot be listed.
+    a folder that several lead to once. SemisynthError where one cannot be listed, or leads to `out`.
     """
     found: list[str] = []
+    own = os.path.realpath(out) if out else None
     entered = {os.path.realpath(folder)}
     for parent, folders, files in os.walk(folder, onerror=_refuse, followlinks=True):
         shown = {os.path.realpath(Path(parent, name)): name for name in sorted(folders) if name[0] != "."}
+        if out is not None and own in shown:
+            raise _inside(out, folder)
         folders[:] = [name for real, name in shown.items() if real not in entered]
         entered.update(shown)
         files = [Path(parent, name).as_posix() for name in sorted(files) if not name.startswith(".")]
@@ -255,6 +275,10 @@ def _may_be_a_picture(name: str) -> bool:
     """By its name: `_SUCCESS` marks a folder of tables."""
     path = Path(name)
     return path.suffix.lower() in PICTURES or not (path.suffix or path.name.startswith("_"))
+
+
+def _inside(out: Path, folder: Path) -> SemisynthError:
+    return SemisynthError(f"{out}: expected an output folder outside of the input folder {folder}")
 
 
 def _refuse(error: OSError) -> None:

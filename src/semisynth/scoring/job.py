@@ -1,5 +1,6 @@
 """The batch job: from inputs to output parts, restartable at any moment, with flat memory."""
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -47,6 +48,8 @@ def run_job(
         with staging(task):
             todo = pending(out, found.pieces, options)
             fresh = sum(piece.rows for piece in todo)
+            if todo:
+                shutil.rmtree(out / EXPLAIN, ignore_errors=True)  # of other rows, where parts are scored again
             _score(scorer, task, todo, engine)
         counts = totals(out, found.pieces, options.explain)
         gather_quarantine(out, found.pieces)

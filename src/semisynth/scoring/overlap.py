@@ -1,6 +1,6 @@
 """Work that runs ahead of its consumer, in a thread of its own, a few items and no more."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
@@ -18,7 +18,7 @@ class _Ended(Generic[Item]):
     pass
 
 
-def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
     """Yield `items`, made in a background thread that is at most `depth` of them ahead.
 
     An exception of the thread is raised here. Closing the iterator, or leaving its loop, stops the thread.

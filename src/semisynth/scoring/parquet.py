@@ -1,6 +1,8 @@
 """Parquet inputs: row groups are the unit of reading, and within them batches, so that memory stays flat."""
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +24,14 @@ Refusing = tuple[pa.RecordBatch, dict[int, str]]  # rows, and why some of them a
 
 
 def open_parquet(path: str) -> pq.ParquetFile:
-    """Open the file for streaming; SemisynthError where it is none."""
+    """Open the file for streaming; SemisynthError where it is none, or can't be read."""
     try:
+        # Of a relative path, Arrow would take what comes before a colon for a scheme, as of a URL.
         # Without pre-buffering and threads: both would hold whole row groups.
-        return pq.ParquetFile(path, buffer_size=BUFFER_BYTES, pre_buffer=False)
+        return pq.ParquetFile(str(Path(path).absolute()), buffer_size=BUFFER_BYTES, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise SemisynthError(f"{path}: {os.strerror(error.errno)}") from error
         raise SemisynthError(f"{path}: not a whole Parquet file ({_line(error)})") from error
     except UnicodeEncodeError as error:
         raise SemisynthError(f"{path!r}: expected a path in UTF-8, as Arrow opens no other; rename it") from error

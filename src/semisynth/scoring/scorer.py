@@ -15,7 +15,7 @@ from semisynth.scoring.decoding import decode
 from semisynth.scoring.inputs import Reader
 from semisynth.scoring.model import BATCH_SIZE, DetectorModel, digest_of, load_detector
 from semisynth.scoring.options import JobOptions, Task
-from semisynth.scoring.overlap import ahead
+from semisynth.scoring.overlap import Item, ahead
 from semisynth.scoring.parts import PartWriter, place
 from semisynth.scoring.pieces import Decoded, Piece, Raw
 
@@ -100,11 +100,15 @@ def score_pieces(
     """
     side, options = scorer.model.side, task.options
     reader = Reader(options.columns, side, BATCH_SIZE)
-    read = ahead(reader.read(pieces))
-    decoded = ahead(_decoded(read, side, options.strict))
-    judged = ahead(_judged(decoded, scorer))
-    scored = ahead(_scored(judged, scorer))
-    with contextlib.ExitStack() as stack:
+    with contextlib.ExitStack() as threads, contextlib.ExitStack() as stack:
+
+        def in_thread(items: Iterator[Item]) -> Iterator[Item]:
+            return threads.enter_context(contextlib.closing(ahead(items)))  # the last to begin ends first
+
+        read = in_thread(reader.read(pieces))
+        decoded = in_thread(_decoded(read, side, options.strict))
+        judged = in_thread(_judged(decoded, scorer))
+        scored = in_thread(_scored(judged, scorer))
         part: PartWriter | None = None
         for piece, done in scored:
             if part is None:

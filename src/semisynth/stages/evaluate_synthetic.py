@@ -38,9 +38,8 @@ def evaluate_synthetic(
     share_cores()
     sections = load_params(params)
     made, real, held_out = load_images(synthetic), load_images(train), load_images(test)
-    real = real.take(real.labels != UNLABELLED)  # of a user's own images, not all need to have a label
-    for data in (made, real, held_out):
-        _check(data, real)
+    _check(made, real)
+    _check(held_out, real)
     cnn = sections.train_baseline.cnn
     wanted = sections.evaluate_synthetic.model_dump() | {"cnn": cnn.model_dump()}
     wanted |= {"on": resolve_precision(cnn.precision)}
@@ -56,16 +55,18 @@ def findings(
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Give all metrics of the images `made`, and of each class its agreement, images and diversity.
 
-    Trains on `real`, and tests on `held_out`. Folder `resume` keeps the state of each training, by its name:
-    `instrument`; `real`, which depends on the number of images `made` alone; and `gan_train`. All three run at
-    once, so an error of one is raised when the others have ended.
+    Trains on those of `real` that have a label, looks among all of them for copies, and tests on `held_out`.
+    Folder `resume` keeps the state of each training, by its name: `instrument`; `real`, which depends on the
+    number of images `made` alone; and `gan_train`. All three run at once, so an error of one is raised when the
+    others have ended.
     """
     seed = sections.evaluate_synthetic.seed
-    as_many = real.take(np.random.default_rng([seed, 0]).permutation(len(real))[: len(made)])
+    known = real.take(real.labels != UNLABELLED)  # of a user's own images, not all need to have a label
+    as_many = known.take(np.random.default_rng([seed, 0]).permutation(len(known))[: len(made)])
 
     def accuracy_after(data: ImageSet, name: str) -> float:
         """Test accuracy of the pipeline's network, trained on `data` alone."""
-        size = {"side": real.side, "classes": real.classes, "pool": len(real), "labelled": len(data)}
+        size = {"side": real.side, "classes": real.classes, "pool": made.pool, "labelled": len(data)}
         settings = {"cnn": sections.train_baseline.cnn.model_dump()}
         network = build_classifier("cnn", settings=settings, seed=seed, **size)
         network.fit(data.images, data.labels, resume=resume / name)
@@ -88,11 +89,12 @@ def _by_instrument(
     made: ImageSet, real: ImageSet, held_out: ImageSet, as_many: ImageSet, section: EvaluateSynthetic, resume: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """All metrics but those of GAN-train, and the rows of the classes; `as_many` is a sample of `real`."""
+    known = real.take(real.labels != UNLABELLED)
     instrument = fit_instrument(
-        real.images,
-        real.labels,
-        classes=real.classes,
-        steps=update_steps(section.max_steps, section.max_passes, len(real), section.batch_size),
+        known.images,
+        known.labels,
+        classes=known.classes,
+        steps=update_steps(section.max_steps, section.max_passes, len(known), section.batch_size),
         batch_size=section.batch_size,
         seed=section.seed,
         resume=resume,

@@ -1,6 +1,8 @@
 """Scores anomalies planted among test images, by the job that users run, with every detector."""
 
 import shutil
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 
 from semisynth.anomaly.conformal import least_alpha
 from semisynth.anomaly.metrics import precision_at_k, ranking_by_kind
-from semisynth.anomaly.planted import PlantedSet, plant
+from semisynth.anomaly.planted import IMAGES_PER_KIND, PlantedSet, plant
 from semisynth.data.imageset import load_images
 from semisynth.errors import SemisynthError
 from semisynth.files import replacing_file, write_csv, write_json
@@ -38,12 +40,15 @@ def score_anomalies(
     results: OutputPath,
     params: ParamsPath = Path("params.yaml"),
 ) -> None:
-    """Hide planted anomalies among test images, score all by the job, and measure how each detector ranks them."""
+    """Hide planted anomalies among test images, score all by the job, and measure how each detector ranks them.
+
+    A test set of fewer than four images for each of `score_anomalies.kinds` gets the first of the kinds alone.
+    """
     section = load_params(params).score_anomalies
     data = load_images(test)
     try:
         hidden = plant(
-            section.kinds,
+            _kinds(section.kinds, len(data)),
             data.images,
             data.labels,
             per_kind=section.per_kind,
@@ -62,6 +67,19 @@ def score_anomalies(
     with replacing_file(results / SHEET) as temporary:
         shutil.copyfile(scores / EXPLAIN / SHEET, temporary)
     _report(results, data.dataset, hidden, pd.read_parquet(scores / "parts"), options.alpha)
+
+
+def _kinds(wanted: Sequence[str], images: int) -> Sequence[str]:
+    """The first of the kinds `wanted`, as many as there are images for, with a warning where that is not all."""
+    kinds = wanted[: max(1, images // IMAGES_PER_KIND)]
+    if len(kinds) < len(wanted):
+        needed = IMAGES_PER_KIND * len(wanted)
+        print(
+            f"warning: score_anomalies.kinds: {len(wanted)} kinds of anomalies need {needed} test images, "
+            f"there are {images}; planted: {', '.join(kinds)} alone",
+            file=sys.stderr,
+        )
+    return kinds
 
 
 def _alpha(detector: Path, wanted: float) -> float:
