@@ -141,7 +141,7 @@ def write_page() -> None:
                 percent(sure.loc[part, "sure"]),
                 percent(sure.loc[part, "right_among_sure"]),
             )
-            for part in PARTS
+            for part in [*PARTS, *sorted(set(right.index) - PARTS.keys())]  # those of earlier versions last
             if part in right.index
         ]
         means = ("mean",) if len(draws) > 1 else ()

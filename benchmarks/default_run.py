@@ -15,6 +15,7 @@ import tempfile
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import label_budget
 import psutil
@@ -44,7 +45,8 @@ def main() -> None:
         write_text(REPORT, report(clone, run))
         if keep:
             keep_results(clone)
-            label_budget.add_rows(clone, 0, run)
+            label_budget.add_rows(clone, params_of(clone)["split"]["seed"], run)
+            label_budget.write_page()
     print(f"{REPORT.relative_to(ROOT)} written")
 
 
@@ -63,9 +65,14 @@ def report(clone: Path, run: Run) -> str:
     return "\n".join(parts)
 
 
+def params_of(clone: Path) -> dict[str, Any]:
+    params: dict[str, Any] = YAML(typ="safe", pure=True).load(clone / "params.yaml")
+    return params
+
+
 def circumstances(clone: Path) -> dict[str, str]:
     """Machine, software, commit, time and seeds; no names of hosts or paths."""
-    params = YAML(typ="safe", pure=True).load(clone / "params.yaml")
+    params = params_of(clone)
     memory = psutil.virtual_memory().total
     return {
         "machine": f"{processor()}, {cores()} cores, {gib(memory)} of memory, {platform.system()}",

@@ -107,8 +107,9 @@ def known_rows(path: Path) -> list[dict[str, str]]:
 
 
 def commit_of(folder: Path = ROOT) -> str:
-    """The commit that is checked out in `folder`, twelve digits."""
-    return git("rev-parse", "HEAD", folder=folder)[:12]
+    """The commit that is checked out in `folder`, twelve digits, and `+` where its sources were changed since."""
+    changed = git("status", "--porcelain", "--", "src", folder=folder)
+    return git("rev-parse", "HEAD", folder=folder)[:12] + ("+" if changed else "")
 
 
 def processor() -> str:
