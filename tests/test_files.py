@@ -25,6 +25,11 @@ def write_half_of_folder(target: Path, error: type[BaseException]) -> None:
         raise error
 
 
+def write_fresh(target: Path) -> None:
+    with replacing_folder(target) as temporary:
+        (temporary / "fresh").write_text("new")
+
+
 def test_file_appears_whole_under_its_name(tmp_path: Path) -> None:
     target = tmp_path / "new" / "folder" / "file.txt"
     with replacing_file(target) as temporary:
@@ -73,6 +78,27 @@ def test_a_folder_is_never_half_deleted_under_its_name(tmp_path: Path, monkeypat
     assert [path.name for path in target.iterdir()] == ["fresh"]
     with replacing_folder(target) as temporary:
         (temporary / "fresh").write_text("newer")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_a_kill_left_aside_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, replace = tmp_path / "folder", Path.replace
+    target.mkdir()
+    (target / "kept").write_text("old")
+
+    def killed(path: Path, to: Path) -> Path:
+        if to == target:
+            raise KeyboardInterrupt
+        return replace(path, to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            write_fresh(target)
+    assert not target.exists()
+    with pytest.raises(InterruptedWriteError):
+        write_half_of_folder(target, InterruptedWriteError)
+    assert [path.name for path in target.iterdir()] == ["kept"]
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 

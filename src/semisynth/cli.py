@@ -1,7 +1,9 @@
 """The `semisynth` command: what a user runs outside of the pipeline."""
 
+import io
 import json
 import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +43,8 @@ class EngineName(StrEnum):
 @app.callback()
 def main_options() -> None:
     """Semi-supervised image classification with synthesized labelled images."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may be no Unicode
 
 
 @app.command()

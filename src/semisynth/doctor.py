@@ -10,7 +10,10 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from semisynth.data.mirrors import mirrors_of
+from semisynth.data.sources import SOURCES
 from semisynth.errors import SemisynthError
 from semisynth.params import load_params
 
@@ -81,17 +84,30 @@ def _project_files(folder: Path) -> Iterator[Finding]:
         present = (folder / name).exists()
         yield Finding(present, f"{name} {'is here' if present else 'is missing; run from the project folder'}")
     try:
-        load_params(folder / "params.yaml")
+        recipe = load_params(folder / "params.yaml").train_synthesizer.recipe_source
+        if not isinstance(recipe, str):
+            _check_parts(recipe)
         yield Finding(True, "params.yaml is valid")
-    except SemisynthError as error:
+    except (SemisynthError, OSError) as error:
         yield Finding(False, str(error))
+
+
+def _check_parts(recipe: dict[str, Any]) -> None:
+    """Raise SemisynthError where a recipe's parts don't go together."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # of TensorFlow's chatter, errors alone
+    from semisynth.synthesizers.composition import recipe_from  # here, since it takes seconds
+
+    recipe_from(recipe)
 
 
 def _git(folder: Path) -> Finding:
     if any((place / ".git").exists() for place in (folder.resolve(), *folder.resolve().parents)):
         return Finding(True, "the project is under git")
     config = configparser.ConfigParser()
-    config.read([folder / ".dvc" / "config", folder / ".dvc" / "config.local"])
+    try:
+        config.read([folder / ".dvc" / "config", folder / ".dvc" / "config.local"])
+    except configparser.Error as error:
+        return Finding(False, f"no git history, and DVC's configuration can't be read: {error.message}")
     if config.get("core", "no_scm", fallback="false").lower() == "true":
         return Finding(True, "no git history, and core.no_scm is set: `dvc metrics diff` and `dvc exp` need git")
     return Finding(False, "no git history: DVC needs `dvc config core.no_scm true` here, then `dvc repro` works")
@@ -103,7 +119,11 @@ def _mirror() -> Finding:
         return Finding(
             True, "SEMISYNTH_MIRROR is not set: public mirrors are asked, then the fallback of params.yaml"
         )
-    if "://" in mirror or Path(mirror).is_dir():
+    try:
+        place = mirrors_of(SOURCES["mnist"], mirror)[0].folder
+    except SemisynthError as error:
+        return Finding(False, f"SEMISYNTH_MIRROR: {error}")
+    if isinstance(place, str) or place.parent.is_dir():
         return Finding(True, "SEMISYNTH_MIRROR is set and is tried first")
     return Finding(False, f"SEMISYNTH_MIRROR names no folder and no URL: {mirror}")
 

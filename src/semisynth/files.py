@@ -7,10 +7,13 @@ import json
 import os
 import shutil
 import tempfile
+import tokenize
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+ASIDE = ".old.part"
 
 
 @contextmanager
@@ -37,7 +40,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         if target.exists():  # set aside, not deleted in its place: that takes time, and a kill would leave a part
-            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
+            aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=ASIDE, dir=target.parent))
             target.replace(aside)
             try:
                 temporary.replace(target)
@@ -52,11 +55,22 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 
 RANDOM = "?" * 8  # what `tempfile` puts between prefix and suffix
+# What NumPy's reading of a damaged array ends in: its header is taken for the text of a Python literal, and may
+# promise any size.
+DAMAGED_ARRAY = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 
 
 def _clear_stale(target: Path) -> None:
-    """Make the parent folder, and delete what a killed process left of an earlier attempt at `target`."""
+    """Make the parent folder, and delete what a killed process left of an earlier attempt at `target`.
+
+    A folder that was set aside when the kill came before another was in its place goes back there.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
+    for aside in target.parent.glob(f".{glob.escape(target.name)}.{RANDOM}{ASIDE}"):
+        if target.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+        else:
+            aside.replace(target)
     for stale in target.parent.glob(f".{glob.escape(target.name)}.{RANDOM}.part"):
         if stale.is_dir():
             shutil.rmtree(stale, ignore_errors=True)

@@ -112,6 +112,13 @@ def arrays(**changes: Any) -> dict[str, Any]:
     return {"images": build().images, "labels": LABELS, **changes}
 
 
+def test_names_of_classes_may_be_given_where_the_file_has_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", images=build().images, labels=np.full(COUNT, -1))
+    assert load_images(tmp_path / "own.npz", class_names=("coat", "shirt")).class_names == ("coat", "shirt")
+    save_images(tmp_path / "named.npz", build())
+    assert load_images(tmp_path / "named.npz", class_names=("coat", "shirt")).class_names == ("a", "b", "é")
+
+
 def test_names_may_be_missing(tmp_path: Path) -> None:
     np.savez(tmp_path / "own.npz", **arrays())
     data = load_images(tmp_path / "own.npz")
@@ -198,6 +205,18 @@ def test_array_that_promises_more_than_memory_holds_is_refused(tmp_path: Path) -
         archive.writestr("images.npy", header.getvalue() + bytes(10))
     with pytest.raises(SemisynthError, match=r"bomb.npz: holds .* a damaged array"):
         read_archive(tmp_path / "bomb.npz")
+
+
+@pytest.mark.parametrize(("old", "new"), [(b")", b" "), (b"}", b"!"), (b"'|u1'", b"|u1  ")])
+def test_stored_array_with_a_damaged_header_is_refused(tmp_path: Path, old: bytes, new: bytes) -> None:
+    array = io.BytesIO()
+    np.save(array, np.zeros((40, 16, 16), np.uint8))  # so large that its header is read before its CRC
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", array.getvalue())
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content.replace(old, new, 1))
+    with pytest.raises(SemisynthError, match=r"a.npz: holds .* a damaged array"):
+        read_archive(tmp_path / "a.npz")
 
 
 def test_archive_of_other_files_is_refused(tmp_path: Path) -> None:

@@ -41,6 +41,15 @@ def test_a_saved_autoencoder_has_pictures_too(bundle, images, tmp_path, recipe, 
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_style_may_be_that_of_images_without_labels_and_names(bundle, images, tmp_path):
+    with np.load(images) as drawn:
+        np.savez(tmp_path / "mine.npz", images=drawn["images"], labels=np.full(len(drawn["images"]), -1))
+    told = write_picture(
+        bundle(), tmp_path / "a.png", PictureOptions("style", columns=3, images=tmp_path / "mine.npz")
+    )
+    assert told.startswith(f"{tmp_path / 'a.png'}: 9 images")
+
+
 def test_a_style_is_that_of_the_rows_asked_for(bundle, images, tmp_path):
     def drawn(rows):
         options = PictureOptions("style", columns=3, images=images, rows=rows, force=True)

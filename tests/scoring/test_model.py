@@ -100,7 +100,7 @@ def test_a_damaged_bundle_is_refused(name, model, tmp_path):
             {"recipe": {"base": "dcgan", "loss": ["wasserstein"]}},
             r"d: .*recipe\.loss`: expected a name, received \[",
         ),
-        ({"side": 100_000}, "d: side 4 to 256 expected, received 100000"),
+        ({"side": 100_000}, "setting `side` must lie in 4 to 256, received 100000"),
         ({"precision": "float16"}, "d: precision float32 or bfloat16 expected"),
     ],
 )

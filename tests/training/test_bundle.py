@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 from semisynth.errors import SemisynthError
-from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import (
+    load_bundle,
+    load_weights,
+    save_bundle,
+    save_weights,
+    setting,
+    side_and_classes,
+)
 
 
 @pytest.fixture
@@ -101,6 +108,24 @@ def test_weights_round_trip_and_equal_weights_give_equal_bytes(tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], other.get_weights()[0])
     save_weights(tmp_path / "b.npz", other)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_refused(value, tmp_path):
+    model = dense(2)
+    model.set_weights([np.full((3, 2), value, np.float32), np.zeros(2, np.float32)])
+    save_weights(tmp_path / "a.npz", model)
+    with pytest.raises(SemisynthError, match=r"a\.npz: finite weights expected"):
+        load_weights(tmp_path / "a.npz", dense(2))
+
+
+def test_sizes_that_no_image_set_has_are_refused(tmp_path):
+    save_bundle(tmp_path / "b", "kind", {"side": 2**20, "classes": 10}, lambda inside: None)
+    with pytest.raises(SemisynthError, match="setting `side` must lie in 4 to 256, received 1048576"):
+        side_and_classes(load_bundle(tmp_path / "b"))
+    save_bundle(tmp_path / "b", "kind", {"side": 28, "classes": 0}, lambda inside: None)
+    with pytest.raises(SemisynthError, match="setting `classes` must lie in 1 to 65536, received 0"):
+        side_and_classes(load_bundle(tmp_path / "b"))
 
 
 def test_weights_of_another_shape_are_refused(tmp_path):

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
-from semisynth.files import replacing_file
+from semisynth.files import DAMAGED_ARRAY, replacing_file
 
 UNLABELLED = -1
 LABELLED, SYNTHETIC, PSEUDO = 0, 1, 2
@@ -147,21 +147,21 @@ def read_archive(path: Path) -> dict[str, NDArray[Any]]:
             raise SemisynthError(f"{path}: unpacks to {size} bytes, the limit is {LARGEST_ARCHIVE}")
         with np.load(path, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, MemoryError) as error:  # MemoryError: an array's own header may promise any size
-        raise SemisynthError(f"{path}: holds pickled objects or a damaged array ({error})") from error
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, OSError, RuntimeError) as error:
         raise SemisynthError(f"{path}: not a whole .npz archive ({error})") from error
+    except DAMAGED_ARRAY as error:
+        raise SemisynthError(f"{path}: holds pickled objects or a damaged array ({error})") from error
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):  # NumPy gives the bytes of members in other formats
             raise SemisynthError(f"{path}: `{name}` is not an array in NumPy's format")
     return arrays
 
 
-def load_images(path: Path) -> ImageSet:
+def load_images(path: Path, *, class_names: Sequence[str] | None = None) -> ImageSet:
     """Load and check the image set at `path`; SemisynthError names the file and what is wrong with it.
 
-    `class_names`, `dataset` and `pool` may be missing: then class indices serve as names, the file's
-    stem as the data set, and the number of images as the pool.
+    `class_names`, `dataset` and `pool` may be missing in it: then those given, else class indices serve as names,
+    the file's stem as the data set, and the number of images as the pool.
     """
     arrays = read_archive(path)
     for name in ("images", "labels"):
@@ -175,7 +175,7 @@ def load_images(path: Path) -> ImageSet:
     pool = arrays.get("pool", np.array(labels.size))
     if pool.shape != () or pool.dtype.kind not in "iu":
         raise SemisynthError(f"{path}: `pool` must be one integer, received {pool.dtype} of shape {pool.shape}")
-    names = arrays.get("class_names")
+    names = arrays.get("class_names", None if class_names is None else np.array(class_names))
     if names is None:
         highest = int(labels.max()) if labels.size else 0
         if highest >= 65536:

@@ -41,7 +41,10 @@ def mirrors_of(source: Source, configured: str | None) -> list[Mirror]:
 
 def _place(configured: str, dataset: str) -> str | Path:
     if "://" not in configured:
-        return Path(configured).expanduser() / dataset
+        try:
+            return Path(configured).expanduser() / dataset
+        except RuntimeError as error:  # nobody of that name has a home
+            raise SemisynthError(f"expected a mirror's URL or folder, received {configured!r}: {error}") from error
     try:
         parts = urlsplit(configured)
         host, _ = parts.hostname, parts.port  # a wrong port raises ValueError

@@ -8,7 +8,7 @@ import numpy as np
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.errors import SemisynthError, UsageError
 from semisynth.reporting.figures import save_grid
-from semisynth.sampling.classes import chosen_classes
+from semisynth.sampling.classes import chosen_classes, names_of
 from semisynth.sampling.formats import check_rows
 from semisynth.sampling.latents import check_truncation
 from semisynth.sampling.outputs import PictureName, check_vacant, format_of
@@ -92,7 +92,7 @@ def _sheet(drawing: Drawing, columns: int, options: PictureOptions) -> tuple[She
 def _style(drawing: Drawing, columns: int, options: PictureOptions) -> tuple[Sheet, str]:
     if options.images is None:
         raise UsageError("picture `style` needs `--images`, an .npz with the images whose style is meant")
-    chosen = _chosen_images(options.images, options.rows)
+    chosen = _chosen_images(options.images, options.rows, names_of(drawing.synthesizer))
     latents = found_latents(drawing.synthesizer, chosen, seed=options.seed)
     distance = distance_of(drawing.synthesizer, latents, chosen)
     source = f"{len(chosen)} images of {options.images.name}"
@@ -100,9 +100,12 @@ def _style(drawing: Drawing, columns: int, options: PictureOptions) -> tuple[She
     return style_sheet(drawing, latents.mean(0), columns, source), told
 
 
-def _chosen_images(path: Path, rows: tuple[int, ...]) -> ImageSet:
-    """The image set at `path`, or its images at `rows`; SemisynthError where one lies outside."""
-    images = load_images(path)
+def _chosen_images(path: Path, rows: tuple[int, ...], names: tuple[str, ...]) -> ImageSet:
+    """The image set at `path`, or its images at `rows`; SemisynthError where one lies outside.
+
+    `names` are those of the classes where the file has none.
+    """
+    images = load_images(path, class_names=names)
     outside = next((row for row in rows if not 0 <= row < len(images)), None)
     if outside is not None:
         raise SemisynthError(f"{path}: `--row` must lie in 0 to {len(images) - 1}, received {outside}")

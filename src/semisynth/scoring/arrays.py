@@ -4,7 +4,6 @@ import gzip
 import math
 import struct
 import sys
-import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,10 +16,9 @@ from numpy.typing import NDArray
 
 from semisynth.data.idx import GZIP_MAGIC, IMAGES_MAGIC
 from semisynth.errors import SemisynthError
+from semisynth.files import DAMAGED_ARRAY
 from semisynth.scoring.pieces import Columns, Kind, Piece, Raw, made_id
 
-# What NumPy's reading of a damaged header ends in: it is taken for the text of a Python literal.
-NO_HEADER = (ValueError, KeyError, TypeError, SyntaxError, tokenize.TokenError, RecursionError, MemoryError)
 IDX_HEADER = 16  # bytes: magic number and three sizes
 IMAGES, IDS = "images", "ids"
 MOST_PACKED = 1032  # bytes that one byte of DEFLATE can stand for
@@ -125,7 +123,7 @@ class ArrayFile:
             if version != (1, 0):  # later ones are for structures, and their headers may be as long as 4 GiB
                 raise ValueError(f"version {version[0]}.{version[1]}, expected 1.0")
             shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        except NO_HEADER as error:
+        except DAMAGED_ARRAY as error:
             raise SemisynthError(f"{self.path}: `{name}` is not an array in NumPy's format ({error})") from error
         if dtype.hasobject or fortran:
             kind = "pickled objects" if dtype.hasobject else "columns before rows"

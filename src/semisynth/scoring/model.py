@@ -22,14 +22,23 @@ from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
 from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.recipe import Source
-from semisynth.training.bundle import MANIFEST, load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import (
+    LEAST_SIDE,
+    MANIFEST,
+    MOST_SIDE,
+    bounded,
+    load_bundle,
+    load_weights,
+    save_bundle,
+    save_weights,
+    setting,
+)
 from semisynth.training.inference import FixedBatch
 from semisynth.training.precision import Precision, dtype_policy
 
 KIND = "detector"
 BATCH_SIZE = 500
 PREPROCESSING = {"images": "grey uint8, 0 = background", "network": "x / 127.5 - 1", "detectors": "x / 255"}
-LEAST_SIDE, MOST_SIDE = 4, 256
 EXPLAINING = ("features_knn", "pca")  # detectors that `nearest_ids` and `restored` need
 
 
@@ -109,22 +118,18 @@ class DetectorModel:
 def load_detector(folder: Path) -> DetectorModel:
     """Rebuild the network from code and read checked arrays; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    recipe, side = setting(bundle, "recipe", str, dict), setting(bundle, "side", int)
+    recipe, side = setting(bundle, "recipe", str, dict), bounded(bundle, "side", LEAST_SIDE, MOST_SIDE)
     names, precision = setting(bundle, "class_names", list), setting(bundle, "precision", str)
     if precision not in ("float32", "bfloat16"):
         raise SemisynthError(f"{folder}: precision float32 or bfloat16 expected, received {precision!r}")
     if (prepared := setting(bundle, "preprocessing", dict)) != PREPROCESSING:
         raise SemisynthError(f"{folder}: preprocessing {PREPROCESSING} expected, received {prepared}")
-    if not LEAST_SIDE <= side <= MOST_SIDE:
-        raise SemisynthError(f"{folder}: side {LEAST_SIDE} to {MOST_SIDE} expected, received {side}")
     try:
         network = discriminator_of(recipe, side, len(names), dtype_policy(precision))
     except SemisynthError as error:
         raise SemisynthError(f"{folder}: made by a recipe that this version does not know: {error}") from error
     with _file_named(bundle.file("discriminator.npz")) as path:
         load_weights(path, network)
-        if not all(np.isfinite(weight).all() for weight in network.get_weights()):
-            raise ValueError("finite weights expected, received NaN or infinity")
     sizes = {name: output.shape[-1] or 1 for name, output in network.output.items()}  # `realness` is (None,)
     sizes |= {"side": side, "pixels": side**2, "halved": (side // 2) ** 2}
     with _file_named(bundle.file("detectors.npz")) as path:

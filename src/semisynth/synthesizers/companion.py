@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from semisynth.networks.labeller import labeller
-from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, side_and_classes
 from semisynth.training.inference import batched_outputs
 
 KIND = FOLDER = "labeller"  # kind of its bundle, and the folder below the synthesizer's
@@ -31,7 +31,7 @@ def has_companion(synthesizer: Path) -> bool:
 def load_companion(synthesizer: Path) -> keras.Model:
     """The labeller in the folder of a synthesizer; SemisynthError where it is missing or damaged."""
     bundle = load_bundle(synthesizer / FOLDER, KIND)
-    network = labeller(setting(bundle, "side", int), setting(bundle, "classes", int))
+    network = labeller(*side_and_classes(bundle))
     load_weights(bundle.file(WEIGHTS_FILE), network)
     return network
 

@@ -16,7 +16,14 @@ from semisynth.errors import SemisynthError
 from semisynth.synthesizers.composition import recipe_from
 from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import class_names_in
-from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import (
+    load_bundle,
+    load_weights,
+    save_bundle,
+    save_weights,
+    setting,
+    side_and_classes,
+)
 from semisynth.training.inference import batched_outputs
 
 KIND = "synthesizer"
@@ -132,7 +139,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
         recipe = recipe_from(setting(bundle, "recipe", str, dict))
     except SemisynthError as error:
         raise SemisynthError(f"{folder}: made by a recipe that this version does not know: {error}") from error
-    loaded = build_synthesizer(recipe, setting(bundle, "side", int), setting(bundle, "classes", int))
+    loaded = build_synthesizer(recipe, *side_and_classes(bundle))
     load_weights(bundle.file("generator.npz"), loaded.generator)
     load_weights(bundle.file("discriminator.npz"), loaded.discriminator)
     return replace(loaded, class_names=class_names_in(bundle))

@@ -24,10 +24,20 @@ from semisynth.networks.dtype import Dtype
 from semisynth.synthesizers.model import KIND
 from semisynth.synthesizers.patches import Codebook
 from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, class_names_in
-from semisynth.training.bundle import Bundle, load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import (
+    Bundle,
+    bounded,
+    load_bundle,
+    load_weights,
+    save_bundle,
+    save_weights,
+    setting,
+    side_and_classes,
+)
 from semisynth.training.inference import over_rows
 
 CENTRES = "centres.npz"
+MOST_WIDTH, MOST_DEPTH = 4096, 16  # of a predictor that is loaded
 
 
 @dataclass(frozen=True)
@@ -172,8 +182,11 @@ def build_sequences(
 def load_sequences(folder: Path) -> SequenceSampler:
     """Rebuild the network from code and load its checked arrays; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    size = Size(*(setting(bundle, name, int) for name in ("embedding", "units", "depth")))
-    side, classes = setting(bundle, "side", int), setting(bundle, "classes", int)
+    embedding, units = (bounded(bundle, name, 1, MOST_WIDTH) for name in ("embedding", "units"))
+    size, (side, classes) = (
+        Size(embedding, units, bounded(bundle, "depth", 1, MOST_DEPTH)),
+        side_and_classes(bundle),
+    )
     heat = setting(bundle, "temperature", float)
     loaded = build_sequences(_centres(bundle), side, classes, size, temperature=heat)
     load_weights(bundle.file("predictor.npz"), loaded.predictor)

@@ -22,13 +22,22 @@ from semisynth.synthesizers.likelihood import LikelihoodModel, drawn_batches, fi
 from semisynth.synthesizers.model import KIND
 from semisynth.synthesizers.sampler import FAMILIES, FamilySampler, check_labels, class_names_in
 from semisynth.training.batches import balanced_batches, index_batches
-from semisynth.training.bundle import load_bundle, load_weights, save_bundle, save_weights, setting
+from semisynth.training.bundle import (
+    bounded,
+    load_bundle,
+    load_weights,
+    save_bundle,
+    save_weights,
+    setting,
+    side_and_classes,
+)
 from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.inference import over_rows
 from semisynth.training.precision import Precision, dtype_policy
 
 RATE = 0.001
+MOST_LATENT = 2**16  # components of a latent that is loaded
 TRACKED = ("loss", "reconstruction_loss", "divergence_loss")
 
 
@@ -182,8 +191,8 @@ def train_vae(
 def load_variational(folder: Path) -> VariationalSampler:
     """Rebuild the networks from code and load their checked weights; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
-    side, classes, latent_size = (setting(bundle, name, int) for name in ("side", "classes", "latent_size"))
-    loaded = build_variational(setting(bundle, "recipe", str), side, classes, latent_size)
+    latent_size = bounded(bundle, "latent_size", 1, MOST_LATENT)
+    loaded = build_variational(setting(bundle, "recipe", str), *side_and_classes(bundle), latent_size)
     load_weights(bundle.file("encoder.npz"), loaded.encoder)
     load_weights(bundle.file("decoder.npz"), loaded.decoder)
     return replace(loaded, class_names=class_names_in(bundle))

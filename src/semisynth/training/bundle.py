@@ -19,6 +19,7 @@ from semisynth.files import replacing_file, replacing_folder, sha256_of, write_j
 
 FORMAT = 1
 MANIFEST = "bundle.json"
+LEAST_SIDE, MOST_SIDE, MOST_CLASSES = 4, 256, 2**16
 SETTINGS = "settings"  # stands for the manifest's own settings among the digests
 
 
@@ -100,6 +101,21 @@ def setting(bundle: Bundle, name: str, *kinds: type) -> Any:
     return value
 
 
+def bounded(bundle: Bundle, name: str, least: int, most: int) -> int:
+    """The setting `name` of a bundle, a size that memory is taken by; SemisynthError outside `least` to `most`."""
+    value: int = setting(bundle, name, int)
+    if not least <= value <= most:
+        raise SemisynthError(
+            f"{bundle.folder / MANIFEST}: setting `{name}` must lie in {least} to {most}, received {value}"
+        )
+    return value
+
+
+def side_and_classes(bundle: Bundle) -> tuple[int, int]:
+    """The settings `side` and `classes`; SemisynthError where no image set could have them."""
+    return bounded(bundle, "side", LEAST_SIDE, MOST_SIDE), bounded(bundle, "classes", 1, MOST_CLASSES)
+
+
 def save_weights(path: Path, model: keras.Model) -> None:
     """Save the model's weights in order, as an `.npz` whose bytes depend on them alone."""
     with replacing_file(path) as temporary, temporary.open("wb") as stream:
@@ -117,4 +133,6 @@ def load_weights(path: Path, model: keras.Model) -> None:
             f"{path}: weights of shapes {expected} expected, received {received}; "
             "was it made by another version of semisynth?"
         )
+    if not all(weight.dtype.kind == "f" and np.isfinite(weight).all() for weight in arrays.values()):
+        raise SemisynthError(f"{path}: finite weights expected, received NaN, infinity or other than numbers")
     model.set_weights(weights)
