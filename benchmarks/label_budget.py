@@ -74,6 +74,8 @@ def add_rows(clone: Path, draw: int, run: Run) -> None:
 def write_page() -> None:
     rows = pd.read_csv(ROWS, dtype={"commit": str})
     parts = ["# Test error by number of labels\n", "![Test error by number of labels](label_budget.png)\n"]
+    parts.append("## Classifier `cnn`, from the labelled images alone to arm `all`: test error in %\n")
+    parts.append(summary(rows))
     for (dataset, labelled), group in rows.groupby(["dataset", "labelled"]):
         draws = group["draw"].nunique()
         parts.append(f"## {dataset}, {labelled} labels: test error in %, {draws} label draw{'s' * (draws > 1)}\n")
@@ -81,6 +83,18 @@ def write_page() -> None:
     parts.append(f"{NOTE}\n{processor()}, {cores()} cores. Written by `python benchmarks/label_budget.py`.\n")
     draw_figure(rows)
     write_text(PAGE, "\n".join(parts))
+
+
+def summary(rows: pd.DataFrame) -> str:
+    """A line for each data set and number of labels: means with spread of the first and the last arm, and time."""
+    lines = []
+    for (dataset, labelled), group in rows[rows["classifier"] == "cnn"].groupby(["dataset", "labelled"]):
+        errors = [spread(100 * group.loc[group["arm"] == arm, "error"]) for arm in ("labelled", "all")]
+        minutes = [f"{minute:.0f}" for minute in sorted({*(group["seconds"] / 60).round().agg(["min", "max"])})]
+        draws = group["draw"].nunique()
+        lines.append((dataset, f"{labelled:,}", str(draws), *errors, f"{' to '.join(minutes)} min"))
+    heads = ("data set", "labels", "draws", "`labelled`", "`all`", "wall time of a run")
+    return markdown_table(heads, lines, "lrrrrr")
 
 
 def tables(rows: pd.DataFrame) -> Iterator[str]:
