@@ -183,10 +183,8 @@ def load_sequences(folder: Path) -> SequenceSampler:
     """Rebuild the network from code and load its checked arrays; SemisynthError if the bundle is damaged."""
     bundle = load_bundle(folder, KIND)
     embedding, units = (bounded(bundle, name, 1, MOST_WIDTH) for name in ("embedding", "units"))
-    size, (side, classes) = (
-        Size(embedding, units, bounded(bundle, "depth", 1, MOST_DEPTH)),
-        side_and_classes(bundle),
-    )
+    size = Size(embedding, units, bounded(bundle, "depth", 1, MOST_DEPTH))
+    side, classes = side_and_classes(bundle)
     heat = setting(bundle, "temperature", float)
     loaded = build_sequences(_centres(bundle), side, classes, size, temperature=heat)
     load_weights(bundle.file("predictor.npz"), loaded.predictor)
