@@ -149,6 +149,10 @@ def write_page() -> None:
         pages.append(f"## {labelled} labels, {steps} updates: unlabelled images with the right label, in %\n")
         pages.append(markdown_table(head, lines, "l" + "r" * (len(head) - 1)))
     commits = ", ".join(rows["commit"].unique())
+    if others := sorted(set(rows["part"]) - PARTS.keys()):
+        pages.append(
+            f"Of an earlier version, without the strokes: these rows, to which {', '.join(others)} belongs.\n"
+        )
     pages.append(
         f"`sure` is the share of images whose label has a probability of {SURE} or more. Without learning from "
         "spread labels there are half as many updates, on contrast alone; without contrast the first half of them "

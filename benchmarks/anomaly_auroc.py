@@ -51,6 +51,7 @@ PROTOCOLS = {
     "one_class": "one digit is normal, all others are anomalies",
     "planted": "noise, inverted, shuffled and blended digits and letters among all digits",
 }
+STROKES = "strokes_mahalanobis"  # with most weight in the ensemble
 KINDS = ("noise", "inverted", "shuffled", "blended", "letter")
 ALL_DIGITS, PER_KIND, NORMAL = "all", 500, 5000
 FITTED, CALIBRATION_SHARE = 10_000, 0.1
@@ -226,10 +227,13 @@ def write_page() -> None:
         protocol, labelled, recipe, steps, labeller_steps = where
         title = f"{protocol}, {labelled} labels" if labelled else str(protocol)
         parts += [f"## {title}: {PROTOCOLS[str(protocol)]}\n"]
+        by = ", ".join(group["commit"].unique())
         parts += [
-            f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller.\n",
+            f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller; commit {by}.\n",
             protocol_table(group),
         ]
+        if STROKES not in set(group["detector"]):
+            parts.append(f"Of a version before detector `{STROKES}`, which the ensemble lacked.\n")
         own = alarms_of[where]
         parts += [
             "False alarms among normal test images, mean over the cases (least to most):\n",
@@ -242,8 +246,7 @@ def write_page() -> None:
     series = {title: [means.get(name, float("nan")) for name in names] for title, means in chart.items()}
     save_bars(FIGURE, names, series, ylabel="mean AUROC in %", title="Anomalies on MNIST", horizontal=True)
     parts.append(f"![Mean AUROC by detector]({FIGURE.name})\n")
-    commits = ", ".join(rows["commit"].unique())
-    parts.append(f"{processor()}, {cores()} cores; commit {commits}. Written by `benchmarks/anomaly_auroc.py`.\n")
+    parts.append(f"{processor()}, {cores()} cores. Written by `benchmarks/anomaly_auroc.py`.\n")
     write_text(PAGE, "\n".join(parts))
 
 

@@ -48,8 +48,8 @@ def main_options() -> None:
 
 
 @app.command()
-def doctor(folder: Path = Path()) -> None:
-    """Say in a line each what this project folder and this environment lack; exit status 1 if anything is."""
+def doctor(folder: Annotated[Path, typer.Option(help="of the project")] = Path()) -> None:
+    """Check this project folder and this environment, a line a check; exit status 1 if anything is missing."""
     findings: list[Finding] = examine(folder)
     for finding in findings:
         print(f"{'ok  ' if finding.fine else 'MEND'}  {finding.line}")
@@ -79,7 +79,9 @@ def score(
     strict: Annotated[bool, typer.Option(help="fail at the first row that can't be scored")] = False,
     engine: Annotated[EngineName, typer.Option(help="this process, or Ray's workers")] = EngineName.LOCAL,
     ray_address: Annotated[str | None, typer.Option(help="of a Ray cluster; else one on this machine")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="of Ray; else all CPUs but one")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="of Ray, at most one a part; else CPUs less one")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON")] = False,
 ) -> None:
     """Score images by how abnormal they are: a row each with score, p-value and predicted label.
@@ -157,7 +159,7 @@ def sample(
     out: Annotated[Path, typer.Option(help="written: an .npz, a .png, or a folder of images")],
     classes: ClassNames = None,
     count: Annotated[
-        int, typer.Option(min=1, max=MOST, help="images of each class; in all where there are none")
+        int, typer.Option(min=1, max=MOST, help="images of each class; of a recipe without classes, in all")
     ] = 10,
     seed: Seed = 0,
     truncation: Truncation = None,
