@@ -150,6 +150,13 @@ def test_wrong_value_is_told_with_what_was_expected(
     assert message in str(failure.value)
 
 
+def test_latents_are_no_larger_than_a_bundles_may_be(tmp_path: Path) -> None:
+    tree = shipped()
+    tree["train_synthesizer"]["vae"]["latent_size"] = 65537
+    with pytest.raises(SemisynthError, match=r"`train_synthesizer.vae.latent_size`: .* 65536, received 65537"):
+        load(tmp_path, tree)
+
+
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("0.001", 0.001), ("1.0e+2", 100.0)])
 def test_numbers_are_read_as_yaml_1_2_reads_them(tmp_path: Path, text: str, value: float) -> None:
     edited = SHIPPED.read_text(encoding="utf-8").replace("timeout: 30.0 ", f"timeout: {text} ")

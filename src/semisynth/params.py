@@ -140,7 +140,7 @@ class TrainBaseline(Section):
 class Labeller(Section):
     """The network that labels the unlabelled images; beside recipes that draw no classes, also theirs."""
 
-    max_steps: Positive
+    max_steps: Positive = Field(description="rounded up to a multiple of 12")
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat
@@ -183,7 +183,9 @@ RecipeSetting = Annotated[
 class Vae(Section):
     """The networks of recipes `vae` and `cvae`."""
 
-    latent_size: Positive = Field(description="2 for a picture of the plane, 16 to restore images better")
+    latent_size: Annotated[int, Field(ge=1, le=65536)] = Field(
+        description="2 for a picture of the plane, 16 to restore images better"
+    )
 
 
 class Lstm(Section):

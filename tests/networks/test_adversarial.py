@@ -105,12 +105,21 @@ def test_minibatch_discrimination_is_one_more_projection_before_the_logit(module
     assert mixing(comparing) > 0
 
 
-def mixing(network, side=16):
-    """How much the logit of the first image depends on the pixels of the second, in training."""
+def mixing(network, side=16, read=lambda judged: judged["realness"][0]):
+    """How much what is read of the first image depends on the pixels of the second, in training."""
     images = tf.Variable(tf.random.normal((2, side, side, 1), seed=2))
     with tf.GradientTape() as tape:
-        logit = network(images, training=True)["realness"][0]
-    return float(tf.reduce_max(tf.abs(tape.gradient(logit, images)[1])))
+        value = read(network(images, training=True))
+    return float(tf.reduce_max(tf.abs(tape.gradient(value, images)[1])))
+
+
+def test_classes_heed_no_other_image_of_the_batch_while_their_realness_does():
+    network = dcgan_small.classifier(16, 3, minibatch_discrimination=True)
+    assert mixing(network) > 0
+    assert mixing(network, read=lambda judged: tf.nn.softmax(judged["classes"])[0, 0]) == pytest.approx(
+        0, abs=1e-6
+    )
+    assert mixing(network, read=lambda judged: judged["classes"][0, 0]) > 1e-4
 
 
 def test_no_image_moves_the_logit_of_another_in_a_critic():

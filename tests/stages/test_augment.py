@@ -150,12 +150,18 @@ def test_a_labeller_beside_a_recipe_without_classes_teaches_alone(folder, monkey
 
 
 def test_copies_of_arm_all_have_maps_of_their_own(folder, monkeypatch):
-    streams = []
+    streams = {}
 
-    def watched(images, *, seed, stream=0):
-        streams.append(stream)
-        return images
+    def watch(name):
+        real = getattr(stage, name)
 
-    monkeypatch.setattr(stage, "transform", watched)
+        def watched(*arguments, seed, stream=0):
+            streams[name] = stream
+            return real(*arguments, seed=seed, stream=stream)
+
+        monkeypatch.setattr(stage, name, watched)
+
+    for name in ("transformed_copies", "sources_of_copies", "transform"):
+        watch(name)
     run(folder)
-    assert streams == [1]
+    assert streams == {"transformed_copies": 0, "sources_of_copies": 1, "transform": 1}

@@ -67,6 +67,7 @@ def test_good_images_come_near_the_floor_and_leave_no_state_behind(run):
     assert metrics["label_agreement"] > 0.9
     assert metrics["gan_train_accuracy"] > 0.8
     assert metrics["gan_train_accuracy_of_real"] > 0.8
+    assert metrics["gan_train_images_of_real"] == 60
     assert metrics["frechet_distance"] < 4 * metrics["frechet_floor"]
     assert metrics["kernel_distance"] < metrics["kernel_floor"] + 3 * metrics["kernel_floor_sd"]
     for name in ("precision", "recall", "density", "coverage"):

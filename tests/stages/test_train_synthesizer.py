@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from ruamel.yaml import YAML
 
+from semisynth.augmentation.classical import transformed_copies
 from semisynth.data.imageset import ImageSet, load_images, save_images
 from semisynth.errors import SemisynthError
 from semisynth.stages import train_synthesizer as stage
@@ -123,6 +124,16 @@ def test_all_images_are_real_and_the_labelled_ones_get_copies(given, tmp_path):
     assert set(given.labelled.labels.tolist()) == {0, 1, 2}
     assert (given.seed, given.steps, given.epochs, given.batch_size) == (7, 4, 2, 4)
     assert not (tmp_path / "models").exists()
+
+
+def test_copies_that_a_recipe_learns_from_are_not_those_of_an_arm(given, tmp_path):
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, seed=7)
+    known = noise(0, 6)
+    arms, _ = transformed_copies(known.images, known.labels, 14, seed=7)
+    learned = {image.tobytes() for image in given.labelled.images[6:]}
+    assert len(learned) == 14
+    assert learned.isdisjoint(image.tobytes() for image in arms)
 
 
 @pytest.mark.parametrize("batch_size", [None, 16])

@@ -116,6 +116,9 @@ def test_a_slope_is_kept_where_only_the_rest_changes():
         ({"base": "dcgan_small", "loss": "wasserstein", "gradient_penalty": 10.0}, "each image's own logit"),
         ({"base": "dcgan", "loss": "wasserstein"}, "needs `gradient_penalty` or `clip`, received neither"),
         ({"base": "acgan", "loss": "wasserstein", "clip": 0.01}, "expected `real_targets` 1"),
+        ({"base": "wgan", "conditioning": "auxiliary"}, "tell no classes apart; expected `gradient_penalty`"),
+        ({"base": "wgan", "conditioning": "one_more_class"}, "received `clip` 0.01"),
+        ({"base": "dcgan_small", "conditioning": "projection", "loss": "wasserstein", "clip": 0.1}, "no classes"),
     ],
 )
 def test_what_is_unknown_or_does_not_fit_is_refused(source, message):
@@ -128,7 +131,7 @@ def noise_of_three_classes():
     return ImageSet(images, np.arange(60) % 3, ("a", "b", "c"), "noise", 60)
 
 
-# `wgan` has the networks of `dcgan_small`.
+# `wgan` clips its weights, with which no conditioning goes.
 WITHOUT_CLASSES = [name for name, recipe in RECIPES.items() if not recipe.learns_classes and name != "wgan"]
 CONDITIONED = [
     *((base, "auxiliary") for base in WITHOUT_CLASSES),

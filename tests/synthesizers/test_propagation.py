@@ -61,6 +61,16 @@ def test_votes_decide_a_cluster_without_a_label_and_no_other(monkeypatch):
     assert (helped[30:60].argmax(axis=1) == 1).all()
 
 
+def test_even_votes_say_nothing():
+    """Classes of 200 and 60 images, and 30 apart from both: without votes, these are not taken for the rarer."""
+    features = np.concatenate([cluster(0, 200, 1), cluster(1, 60, 2), cluster(2, 30, 3)])
+    votes = np.repeat([[0.98, 0.02], [0.02, 0.98], [0.5, 0.5]], [200, 60, 30], axis=0).astype(np.float32)
+    known = np.concatenate([cluster(0, 1, 4), cluster(1, 1, 5)])
+    received = propagate(features, known, labels(0, 1), 2, votes)
+    np.testing.assert_array_equal(received[:260].argmax(axis=1), np.repeat([0, 1], [200, 60]))
+    np.testing.assert_allclose(received[260:], 0.5)
+
+
 @pytest.mark.parametrize(
     ("known", "images", "reach"), [(100, 54_000, 0.99), (540, 54_000, 0.95), (1000, 50_000, 0.9), (9, 10, 0.8)]
 )
@@ -82,6 +92,13 @@ def test_among_many_labels_those_nearby_decide(monkeypatch):
     monkeypatch.setattr(propagation, "reach_of", lambda known, images: 0.99)
     assert near > 0.85
     assert share_right() < 0.8
+
+
+def test_hardly_any_votes_for_a_class_weigh_next_to_nothing():
+    """A class without a label, which an earlier spreading reached by rounding alone, is not spread over all."""
+    features, known = cluster(0, 40, 1), cluster(0, 2, 2)
+    votes = np.tile(np.array([1, 1e-12], np.float32), (40, 1))
+    assert (propagate(features, known, labels(0, 0), 2, votes)[:, 1] < 1e-6).all()
 
 
 def test_votes_for_a_class_weigh_the_same_however_many_they_are():

@@ -37,14 +37,15 @@ def transform(images: NDArray[np.uint8], *, seed: int, stream: int = 0) -> NDArr
 
 
 def transformed_copies(
-    images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, *, seed: int
+    images: NDArray[np.uint8], labels: NDArray[np.int64], count: int, *, seed: int, stream: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """`count` transformed images and their labels, from `images` uint8 (n, side, side) and `labels` int64 (n,).
 
-    Classes that occur share `count` as evenly as possible, and so do the images within a class.
+    Classes that occur share `count` as evenly as possible, and so do the images within a class. `stream`: see
+    `transform`.
     """
-    sources = sources_of_copies(labels, count, seed=seed)
-    return transform(images[sources], seed=seed), labels[sources]
+    sources = sources_of_copies(labels, count, seed=seed, stream=stream)
+    return transform(images[sources], seed=seed, stream=stream), labels[sources]
 
 
 def sources_of_copies(labels: NDArray[np.int64], count: int, *, seed: int, stream: int = 0) -> NDArray[np.int64]:

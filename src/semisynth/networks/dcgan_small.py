@@ -62,11 +62,16 @@ def classifier(
     """`discriminator` with logits `classes` (b, k), whose log-sum-exp is `realness` (b,).
 
     It is that of k + 1 classes whose last, "synthetic", has logit 0 (Salimans 2016, arXiv 1606.03498, section 5).
+    With `minibatch_discrimination`, how alike the images of the batch are moves all k logits by one number, which
+    `realness` follows, while the classes stay as likely among themselves.
     """
     images = keras.Input((side, side, 1))
     x = _described(images, normalisation, dtype)
-    seen = compared(_flat(x, dtype), dtype, minibatch_discrimination)
-    logits = layers.Dense(classes, dtype="float32")(seen)
+    flat = _flat(x, dtype)
+    logits = layers.Dense(classes, dtype="float32")(flat)
+    if minibatch_discrimination:
+        alike = compared(flat, dtype, minibatch_discrimination)[:, flat.shape[1] :]
+        logits = logits + layers.Dense(1, dtype="float32")(alike)
     outputs = {"classes": logits, "realness": keras.ops.logsumexp(logits, axis=1), "features": _averaged(x)}
     return keras.Model(images, outputs, name=f"{RECIPE}_classifier")
 

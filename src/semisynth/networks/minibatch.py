@@ -9,7 +9,8 @@ class MinibatchDiscrimination(keras.layers.Layer):  # type: ignore[misc]
     """Appends to features (b, d) how near each is to the others of its batch: (b, d + `kernels`).
 
     Each of `kernels` maps features to `size` numbers; an image's closeness is the sum over the other images of
-    exp(-L1 distance), from 0 to b - 1 (Salimans 2016, arXiv 1606.03498, section 3.2). Real and synthetic images
+    exp(-L1 distance), from 0 to b - 1 (Salimans 2016, arXiv 1606.03498, section 3.2), in float32, as small ones
+    would vanish beside the image's own 1 in fewer bits. Real and synthetic images
     must come in batches of their own. Outside training it appends the mean closeness seen in training, so that
     an image's score does not hang on its neighbours. In training it takes b² × kernels × size numbers.
     """
@@ -28,14 +29,13 @@ class MinibatchDiscrimination(keras.layers.Layer):  # type: ignore[misc]
         """Give (b, d + kernels)."""
         if training:
             closeness = self._closeness(features)
-            mean = keras.ops.mean(keras.ops.cast(closeness, "float32"), axis=0)
-            self.usual.assign(self.momentum * self.usual + (1 - self.momentum) * mean)
+            self.usual.assign(self.momentum * self.usual + (1 - self.momentum) * keras.ops.mean(closeness, axis=0))
         else:
-            row = keras.ops.cast(self.usual, features.dtype)
-            closeness = keras.ops.ones_like(features[:, :1]) * row
-        return keras.ops.concatenate([features, closeness], axis=1)
+            closeness = keras.ops.ones_like(features[:, :1], dtype="float32") * self.usual
+        return keras.ops.concatenate([features, keras.ops.cast(closeness, features.dtype)], axis=1)
 
     def _closeness(self, features: keras.KerasTensor) -> keras.KerasTensor:
-        rows = keras.ops.reshape(keras.ops.matmul(features, self.projection), (-1, self.kernels, self.size))
+        rows = keras.ops.cast(keras.ops.matmul(features, self.projection), "float32")
+        rows = keras.ops.reshape(rows, (-1, self.kernels, self.size))
         apart = keras.ops.sum(keras.ops.abs(rows[:, None] - rows[None]), axis=3)  # (b, b, kernels)
         return keras.ops.sum(keras.ops.exp(-apart), axis=1) - 1  # without itself

@@ -81,7 +81,11 @@ def findings(
     }
     found = dict(track(side_by_side(tasks, most=len(tasks)), "networks that measure", len(tasks)))
     metrics, rows = found["instrument"]
-    gan_train = {"gan_train_accuracy": found["gan_train"], "gan_train_accuracy_of_real": found["real"]}
+    gan_train = {
+        "gan_train_accuracy": found["gan_train"],
+        "gan_train_accuracy_of_real": found["real"],
+        "gan_train_images_of_real": len(as_many),
+    }
     return {"dataset": real.dataset, **metrics, **gan_train}, rows
 
 

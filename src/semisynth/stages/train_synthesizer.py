@@ -35,6 +35,7 @@ from semisynth.training.resume import forget, resume_folder
 
 GRID_COLUMNS = 12
 LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
+_LEARNED_FROM = 2  # tells the random streams of copies that a recipe learns from those of the arms' copies
 
 
 @dataclass(frozen=True)
@@ -223,7 +224,9 @@ def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     """The labelled images and transformed copies of them, `wanted` in all: few images are soon known by heart."""
     if len(known) >= wanted:
         return known
-    images, labels = transformed_copies(known.images, known.labels, wanted - len(known), seed=seed)
+    images, labels = transformed_copies(
+        known.images, known.labels, wanted - len(known), seed=seed, stream=_LEARNED_FROM
+    )
     return ImageSet(
         images=np.concatenate([known.images, images]),
         labels=np.concatenate([known.labels, labels]),

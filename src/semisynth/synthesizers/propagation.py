@@ -15,6 +15,7 @@ STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.2  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
+EVEN = 1e-6  # apart, at most, are votes that prefer no class
 _BLOCK = 500  # rows of similarities at a time: (500, n) float32
 
 
@@ -31,7 +32,8 @@ def propagate(
     however many of its images are labelled; how large it grows, the graph alone decides. An image that no
     label reaches gets the same probability for every class. `votes` (n, classes), probabilities by another
     view of the images, spread like labels of less weight: a cluster without a label goes where its images'
-    votes do, as in co-training (Blum and Mitchell, COLT 1998). ValueError where there are fewer than two images.
+    votes do, as in co-training (Blum and Mitchell, COLT 1998); even ones are not cast. ValueError where there are
+    fewer than two images.
     """
     walk = _graph(np.concatenate([known, features]))
     reach = reach_of(len(known), walk.shape[0])
@@ -39,7 +41,8 @@ def propagate(
     start[np.arange(len(labels)), labels] = 1
     start /= np.maximum(start.sum(axis=0), 1)
     if votes is not None:
-        start[len(labels) :] = VOTES * votes / np.maximum(votes.sum(axis=0), 1e-12)
+        cast = np.where(np.ptp(votes, axis=1, keepdims=True) > EVEN, votes, 0)
+        start[len(labels) :] = VOTES * cast / np.maximum(cast.sum(axis=0), 1)
     belief = start
     for _ in range(STEPS):
         belief = np.float32(reach) * (walk @ belief) + np.float32(1 - reach) * start
@@ -64,18 +67,22 @@ def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _graph(features: NDArray[np.float32]) -> sparse.csr_array:
-    """The symmetrically normalised neighbour graph of `features` (n, d): sparse float32 (n, n), 0 diagonal."""
+    """The symmetrically normalised neighbour graph of `features` (n, d): sparse float32 (n, n), 0 diagonal.
+
+    An image whose features are 0, or at a right angle to all others, stands alone.
+    """
     count = len(features)
     if count < 2:
         raise ValueError(f"expected two images at least, received {count}")
     wanted = min(NEIGHBOURS, count - 1)
     rows = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     similar, nearest = _neighbours(np.asarray(rows, np.float32), wanted)
-    weights = np.maximum(similar, 1e-6) ** POWER
+    weights = np.maximum(similar, 0) ** POWER
     origins = np.repeat(np.arange(count), wanted)
     edges = sparse.csr_array((weights.ravel(), (origins, nearest.ravel())), shape=(count, count))
     edges = edges.maximum(edges.T)
-    scale = sparse.diags_array(1 / np.sqrt(edges.sum(axis=1)))
+    degrees = edges.sum(axis=1)
+    scale = sparse.diags_array(np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0))
     return sparse.csr_array(scale @ edges @ scale, dtype=np.float32)
 
 

@@ -67,6 +67,11 @@ class Recipe:
             raise SemisynthError(
                 f"{refuse}the Wasserstein loss needs `gradient_penalty` or `clip`, received neither"
             )
+        if self.loss.clip and self.learns_classes:
+            raise SemisynthError(
+                f"{refuse}weights so small tell no classes apart; expected `gradient_penalty` in place of `clip`, "
+                f"or a recipe that learns no classes, received `clip` {self.loss.clip}"
+            )
         if self.loss.gradient_penalty and self.loss.clip:
             raise SemisynthError(
                 f"{refuse}small weights don't reach the slope that a penalty asks for; expected "
