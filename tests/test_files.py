@@ -81,6 +81,20 @@ def test_a_folder_is_never_half_deleted_under_its_name(tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
+def test_what_a_kill_left_of_an_old_folder_does_not_come_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "folder"
+    target.mkdir()
+    (target / "kept").write_text("old")
+    with monkeypatch.context() as patched, replacing_folder(target):
+        patched.setattr(shutil, "rmtree", lambda *given, **options: None)
+    target.rmdir()  # as DVC does before a stage runs
+    with pytest.raises(InterruptedWriteError):
+        write_half_of_folder(target, InterruptedWriteError)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_a_kill_left_aside_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, replace = tmp_path / "folder", Path.replace
     target.mkdir()

@@ -47,7 +47,8 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             except BaseException:
                 aside.replace(target)
                 raise
-            shutil.rmtree(aside, ignore_errors=True)
+            aside.replace(temporary)  # a name that is never taken for a whole folder
+            shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.replace(target)
     finally:

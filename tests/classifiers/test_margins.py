@@ -51,6 +51,14 @@ def test_scores_come_in_blocks_and_are_those_of_the_whole(rows, monkeypatch):
     assert class_scores(model, pixels[:0]).shape == (0, whole.shape[1])
 
 
+def test_few_images_that_are_all_told_apart_make_none_certain():
+    targets = np.arange(20) % 4
+    scores = -np.ones((20, 4), np.float32)
+    scores[np.arange(20), targets] = 0
+    beliefs = softmax(scores / np.float32(fitted_temperature(scores, targets)))
+    np.testing.assert_allclose(beliefs[np.arange(20), targets], 1 - 1 / 22, atol=1e-3)
+
+
 @pytest.mark.parametrize("temperature", [0.2, 1.0, 5.0])
 def test_the_temperature_that_made_the_labels_is_found(temperature):
     rng = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from semisynth.data import imageset
-from semisynth.data.imageset import ImageSet, load_images, read_archive, save_images
+from semisynth.data.imageset import ImageSet, load_images, read_archive, save_images, write_images
 from semisynth.errors import SemisynthError
 
 COUNT = 6
@@ -50,6 +50,20 @@ def test_equal_data_gives_equal_bytes(tmp_path: Path) -> None:
     for name in ("a.npz", "b.npz"):
         save_images(tmp_path / name, build(**AUGMENTED))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_writing_in_place_makes_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill meanwhile leaves the temporary name of whoever renames, which is found and deleted, and no other."""
+    seen: list[list[str]] = []
+    savez = np.savez_compressed
+
+    def watched(stream: io.BufferedWriter, **given: Any) -> None:
+        seen.append([path.name for path in tmp_path.iterdir()])
+        savez(stream, **given)
+
+    monkeypatch.setattr(np, "savez_compressed", watched)
+    write_images(tmp_path / ".a.npz.12345678.part", build())
+    assert seen == [[".a.npz.12345678.part"]]
 
 
 def test_sizes() -> None:

@@ -127,6 +127,11 @@ def test_class_of_one_image_gives_it_as_labelled() -> None:
     assert 2 not in labels[parts.validation]
 
 
+def test_a_single_image_of_every_class_leaves_none_for_validation() -> None:
+    with pytest.raises(SemisynthError, match=r"split.validation: expected a class of 2 .* received 1 of each"):
+        split_indices(np.array([0, 1, -1, -1]), ("a", "b"), 2, 0.1, 0)
+
+
 def test_images_without_a_label_are_unlabelled_and_never_drawn() -> None:
     labels = np.array([0, 1, -1, 0, 1, -1, 0, 1])
     parts = split(labels, 4)

@@ -41,17 +41,23 @@ def test_unequal_sizes_are_refused():
         distance_ratio(draw(0, 5), draw(1, 5), draw(2, 4))
 
 
+def test_a_copy_is_at_distance_0_whatever_its_features():
+    rows = np.maximum(np.random.default_rng(0).normal(size=(300, 128)), 0).astype(np.float32)
+    np.testing.assert_array_equal(nearest_distances(rows[::-1], rows), 0)
+    assert memorised_share(rows, rows, rows) == pytest.approx(0)
+
+
 def test_copies_of_held_out_images_are_refused():
-    held_out = np.zeros((5, 8))
+    held_out = np.random.default_rng(0).normal(size=(5, 128))
     with pytest.raises(ValueError, match="differ from the held-out ones"):
-        distance_ratio(held_out, draw(1, 5), held_out)
+        distance_ratio(held_out[::-1], held_out + 1, held_out)
 
 
 def test_the_auroc_of_fresh_draws_copies_and_halves():
     training, held_out, fresh = draw(1, 1000), draw(2, 1000), draw(0, 1000)
     assert memorisation_auroc(fresh, training, held_out) == pytest.approx(0.5, abs=0.03)
-    assert memorisation_auroc(training[:400] + 1e-9, training, held_out) == 1
-    assert memorisation_auroc(held_out[:400] + 1e-9, training, held_out) == 0
+    assert memorisation_auroc(training[:400] + 1e-9, training, held_out) == pytest.approx(1, abs=1e-12)
+    assert memorisation_auroc(held_out[:400] + 1e-9, training, held_out) == pytest.approx(0, abs=1e-12)
     half = np.concatenate([training[:500], fresh[:500]])
     assert memorisation_auroc(half, training, held_out) == pytest.approx(0.75, abs=0.03)
 

@@ -1,5 +1,6 @@
 import itertools
 import shutil
+from importlib.metadata import version
 from threading import Event, Thread
 
 import keras
@@ -192,6 +193,14 @@ def test_precision_follows_the_processor(tmp_path, flags, expected):
     assert resolve_precision("auto", info) == expected
     assert resolve_precision("float32", info) == "float32"
     assert resolve_precision("auto", tmp_path / "none") == "float32"
+
+
+def test_a_fingerprint_changes_with_the_libraries(tmp_path, monkeypatch):
+    first = fingerprint({}, [])
+    monkeypatch.setattr(
+        "semisynth.training.resume.version", lambda name: "2" if name == "keras" else version(name)
+    )
+    assert fingerprint({}, []) != first
 
 
 def test_a_fingerprint_changes_with_parameters_and_data(tmp_path):

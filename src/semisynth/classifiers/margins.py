@@ -49,13 +49,16 @@ def fitted_temperature(scores: NDArray[np.float32], targets: NDArray[np.int64]) 
     """Find the t for which softmax(`scores` (n, k) / t) gives `targets` (n,) the least log loss.
 
     Guo et al., "On calibration of modern neural networks" (ICML 2017). The scores must come from images
-    that did not train the model.
+    that did not train the model. Of each target a share of 1 / (n + 2) goes to the other classes, as in Platt,
+    "Probabilistic outputs for support vector machines" (1999): few images that are all told apart make none sure.
     """
+    doubt, classes = 1 / (len(targets) + 2), scores.shape[1]
 
     def log_loss(log_temperature: float) -> float:
         scaled = scores.astype(np.float64) / np.exp(log_temperature)
         own = scaled[np.arange(len(targets)), targets]
-        return float((np.logaddexp.reduce(scaled, axis=1) - own).mean())
+        others = (scaled.sum(axis=1) - own) / (classes - 1)
+        return float((np.logaddexp.reduce(scaled, axis=1) - (1 - doubt) * own - doubt * others).mean())
 
     bounds = tuple(np.log(_TEMPERATURES))
     return float(np.exp(minimize_scalar(log_loss, bounds=bounds, method="bounded").x))

@@ -197,6 +197,12 @@ def load_images(path: Path, *, class_names: Sequence[str] | None = None) -> Imag
 
 def save_images(path: Path, data: ImageSet) -> None:
     """Save `data` under `path` (a name that ends in .npz): whole, or not at all; equal data gives equal bytes."""
+    with replacing_file(path) as temporary:
+        write_images(temporary, data)
+
+
+def write_images(path: Path, data: ImageSet) -> None:
+    """As `save_images`, to a temporary `path` that its owner renames."""
     arrays: dict[str, NDArray[Any]] = {
         "images": data.images,
         "labels": data.labels,
@@ -208,5 +214,5 @@ def save_images(path: Path, data: ImageSet) -> None:
         arrays["provenance"] = data.provenance
     if data.confidence is not None:
         arrays["confidence"] = data.confidence
-    with replacing_file(path) as temporary, temporary.open("wb") as stream:
+    with path.open("wb") as stream:
         np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

@@ -59,6 +59,11 @@ def split_indices(
     """
     rows = _rows_of_classes(labels, len(class_names))
     rest, validation = _cut(rows, validation_fraction, np.random.default_rng([seed, VALIDATION]))
+    if not any(map(len, validation)):
+        raise SemisynthError(
+            "split.validation: expected a class of 2 labelled images or more, of which one is for validation, "
+            f"received {max(map(len, rows))} of each class at most"
+        )
     available = np.array([len(of_class) for of_class in rest])
     without = _rows_without(labels)
     _check_draw(labelled, available, class_names, len(without))

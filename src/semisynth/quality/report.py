@@ -51,6 +51,9 @@ def distance_metrics(
 
     A `_floor` is the distance between as many training images and the same test images: what real images
     reach. It rises as the images get fewer, and that of the Fréchet distance drowns it below about d of them.
+    Classes count as they come: where synthetic images are balanced and test images are not, that is a part of
+    the distance and none of the floor. The measuring classifier was trained on the training images, which
+    raises floors slightly.
     What ends in `_of_real` takes training images for synthetic ones in the same way; only in memorisation it
     takes one half of the test images so, and the other as held out.
     """
@@ -97,7 +100,9 @@ def histogram_metrics(
     """Distances of the synthetic histograms from those of the test images, and floors from `as_many` real ones.
 
     Of classes, by the measuring classifier's labels `predicted` int64 (n,), and of grey levels. The earth
-    mover's distance is in steps between the numbers of classes, and in grey levels of 0 to 255.
+    mover's distance is in steps between the numbers of classes, and in grey levels of 0 to 255. Balanced synthetic
+    images differ from test images of unequal classes by that alone; the floors, of labels that came with the
+    images, don't.
     """
 
     def classes(labels: NDArray[np.int64]) -> NDArray[np.int64]:

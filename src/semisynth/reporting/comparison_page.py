@@ -23,7 +23,8 @@ test below {SIGNIFICANT}, each comparison by itself, not corrected for their num
 DETAIL_COLUMNS = ("arm", "classifier", "accuracy", "interval", "change", "interval", "p")
 DETAIL_NOTE = """\
 Wilson's interval for the accuracy, a paired bootstrap's for the change, McNemar's exact p. They cover the choice
-of test images alone: another draw of labelled images or another seed may move the numbers further.
+of test images alone: another draw of labelled images or another seed may move the numbers further. Where fewer
+than some ten images changed between right and wrong, the bootstrap's interval is too narrow: go by p.
 """
 
 Row = Mapping[str, Any]

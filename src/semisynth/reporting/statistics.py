@@ -32,7 +32,7 @@ def paired_bootstrap(
 
     correct_a, correct_b: bool (n,), whether each of the same n images was classified correctly. The difference
     of a pair is -1, 0 or 1, so a resample of n images is one multinomial draw of their three counts: exact,
-    and independent of n.
+    and independent of n. Of few images that differ it covers too little, and none of no such image: a point.
     """
     worse, better = _discordant(correct_a, correct_b)
     n = len(correct_a)

@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from semisynth.data.imageset import load_images, save_images
+from semisynth.data.imageset import load_images, write_images
 from semisynth.data.splitting import digest_of_indices, split_indices
 from semisynth.data.summary import images_per_class
 from semisynth.files import replacing_file, write_json
@@ -28,7 +28,7 @@ def split(
     }
     with ExitStack() as whole:  # all four are renamed at its end; DVC's .gitignore beside them stays
         for name, data in sets.items():
-            save_images(whole.enter_context(replacing_file(split / f"{name}.npz")), data)
+            write_images(whole.enter_context(replacing_file(split / f"{name}.npz")), data)
     metrics = {
         "dataset": train.dataset,
         "images": {name: len(data) for name, data in sets.items()},

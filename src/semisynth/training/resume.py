@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,18 @@ from semisynth.files import sha256_of
 
 ROOT = Path(".semisynth") / "resume"
 GONE = ".gone"
+LIBRARIES = ("keras", "lightgbm", "numpy", "scikit-learn", "tensorflow")
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def fingerprint(parameters: Mapping[str, Any], inputs: Sequence[Path]) -> str:
-    """SHA-256 over the parameters, the bytes of the input files, and the package's own source."""
+    """SHA-256 over the parameters, the bytes of the input files, the package's source and what it builds on."""
     files = sorted({path for given in inputs for path in _files_of(given)})
     sources = sorted(PACKAGE.rglob("*.py"))
     parts = {
         "parameters": dict(parameters),
         "inputs": [sha256_of(path) for path in files],
+        "libraries": {name: version(name) for name in LIBRARIES},
         "code": [[str(path.relative_to(PACKAGE)), sha256_of(path)] for path in sources],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
