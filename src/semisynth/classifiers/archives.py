@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile, ZipInfo
 
-import skops.io
-
 from semisynth.errors import SemisynthError
 
 _SCHEMA = "schema.json"
@@ -16,6 +14,8 @@ _ADDRESS = re.compile(r'("__id__": |"file": ")(\d+)')
 
 def save_model(path: Path, model: Any) -> None:
     """Write a scikit-learn `model` to `path`."""
+    import skops.io  # takes a second to load, and most stages read no such model
+
     path.write_bytes(_without_addresses(skops.io.dumps(model)))
 
 
@@ -24,6 +24,8 @@ def load_model(path: Path) -> Any:
 
     Raises SemisynthError where the file is damaged or holds any type that skops doesn't trust by itself.
     """
+    import skops.io
+
     try:
         return skops.io.load(path, trusted=[])
     except Exception as error:  # skops promises no type: zipfile's, json's and NumPy's errors come through
