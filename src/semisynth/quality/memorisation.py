@@ -54,9 +54,9 @@ def memorised_share(
     excess there can be, estimates the share of copies, after Meehan et al. 2020, arXiv 2004.05675, whose test
     asks whether there are any. Smaller is better. An equal distance counts half. Chance takes it to
     either side by (m / k / n)^½ for n different images, were these two sets of real images the only ones there
-    could be; which ones they happen to be adds more: in all .06 where that is .03, of 300 and 100 images in 8
-    dimensions, and .12 in 32. So small sets or a collapsed synthetic one leave it rough; and a network that was
-    itself trained on the training images has them nearer in its features: fresh MNIST digits reach 0.08 so.
+    could be; which ones they happen to be adds to that. So small sets or a collapsed synthetic one leave it
+    rough; and a network that was itself trained on the training images has them nearer in its features: fresh
+    MNIST digits reach 0.08 so.
     """
     seen, unseen = nearest_distances(synthetic, training), nearest_distances(synthetic, held_out)
     observed = float(np.mean((seen < unseen) + 0.5 * (seen == unseen)))
