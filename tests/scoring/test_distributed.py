@@ -79,13 +79,13 @@ def test_a_finished_piece_that_is_asked_for_again_is_left_alone(worker, task, pi
     assert worker(task, None)(asked(piece)) == {"rows": [30], "error": [""]}
     before = {path: path.stat().st_mtime_ns for path in task.out.rglob("*") if path.is_file()}
     assert is_finished(task.out, 0, "parquet")
-    monkeypatch.setattr(distributed, "score_pieces", lambda *given: pytest.fail("scored again"))
+    monkeypatch.setattr(distributed, "score_pieces", lambda *given, workers: pytest.fail("scored again"))
     assert worker(task, None)(asked(piece)) == {"rows": [30], "error": [""]}
     assert {path: path.stat().st_mtime_ns for path in task.out.rglob("*") if path.is_file()} == before
 
 
 def test_a_full_disk_is_told_as_by_the_local_engine(worker, task, piece, monkeypatch):
-    def full(*given):
+    def full(*given, workers):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(distributed, "score_pieces", full)

@@ -124,7 +124,7 @@ class _PieceScorer:
             if self._folder is not None:
                 _enter(self._folder)
             self._scorer = load_scorer(task)
-        score_pieces(self._scorer, task, [piece])
+        score_pieces(self._scorer, task, [piece], workers=1)
 
 
 def _absolute(task: Task) -> Task:

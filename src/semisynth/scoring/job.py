@@ -26,6 +26,7 @@ from semisynth.scoring.options import JobOptions, Task
 from semisynth.scoring.pieces import Piece
 from semisynth.scoring.scorer import Scorer, load_scorer, score_pieces
 from semisynth.training.progress import Steps
+from semisynth.training.side_by_side import share_cores
 
 Engine = Callable[[Scorer, Task, list[Piece], Callable[[int], None]], None]
 
@@ -39,6 +40,7 @@ def run_job(
     `options.strict`, and on a full disk; finished parts stay.
     """
     start = time.monotonic()
+    share_cores()
     with locked(out), full_disk_named(out):
         task = Task(model, digest_of(model), out, options)
         scorer = load_scorer(task)

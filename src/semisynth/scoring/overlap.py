@@ -1,11 +1,14 @@
-"""Work that runs ahead of its consumer, in a thread of its own, a few items and no more."""
+"""Work that runs ahead of its consumer, in threads of its own, a few items and no more."""
 
-from collections.abc import Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 POLL_SECONDS = 0.1
 
 
@@ -64,3 +67,35 @@ def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
     finally:
         stop.set()
         thread.join()
+
+
+def mapped(items: Iterable[Item], work: Callable[[Item], Result], workers: int) -> Generator[Result, None, None]:
+    """Yield `work` of each item, in the items' order, from as many threads as there are `workers`.
+
+    At most so many items are taken ahead. An exception, of `work` or of `items`, is raised after the results of
+    all items before it. Then, or when the iterator is closed, what runs is awaited, and nothing more begins.
+    """
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            for result in _begun(items, work, pool):
+                waiting.append(result)
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _begun(
+    items: Iterable[Item], work: Callable[[Item], Result], pool: ThreadPoolExecutor
+) -> Iterator[Future[Result]]:
+    """The results of the items to be; where `items` fails, the last one is its exception."""
+    try:
+        for item in items:
+            yield pool.submit(work, item)
+    except Exception as error:
+        failed: Future[Result] = Future()
+        failed.set_exception(error)
+        yield failed

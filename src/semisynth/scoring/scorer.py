@@ -15,9 +15,10 @@ from semisynth.scoring.decoding import decode
 from semisynth.scoring.inputs import Reader
 from semisynth.scoring.model import BATCH_SIZE, DetectorModel, digest_of, load_detector
 from semisynth.scoring.options import JobOptions, Task
-from semisynth.scoring.overlap import Item, ahead
+from semisynth.scoring.overlap import Item, ahead, mapped
 from semisynth.scoring.parts import PartWriter, place
 from semisynth.scoring.pieces import Decoded, Piece, Raw
+from semisynth.training.side_by_side import at_once
 
 
 class Scorer:
@@ -74,6 +75,11 @@ class Scorer:
         arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
+    def scored(self, decoded: tuple[Piece, Decoded | None]) -> tuple[Piece, tuple[Decoded, pa.Table] | None]:
+        """Some rows of a piece with what is written of them; None, which ends a piece, stays."""
+        piece, rows = decoded
+        return piece, None if rows is None else (rows, self.score(rows.ids, self.judge(rows.images)))
+
 
 def load_scorer(task: Task) -> Scorer:
     """Load the task's model; SemisynthError where it is no longer the one that the job began with."""
@@ -90,11 +96,16 @@ def _check_digest(task: Task) -> None:
 
 
 def score_pieces(
-    scorer: Scorer, task: Task, pieces: Iterable[Piece], on_rows: Callable[[int], None] = lambda count: None
+    scorer: Scorer,
+    task: Task,
+    pieces: Iterable[Piece],
+    on_rows: Callable[[int], None] = lambda count: None,
+    workers: int | None = None,
 ) -> None:
     """Write the part of every piece.
 
-    Reading, decoding, the network, the detectors and writing overlap, each in a thread of its own.
+    Reading, decoding and writing overlap, each in a thread of its own, with `workers` threads between them, by
+    default `at_once()`, in which the network and the detectors judge some images each.
 
     `on_rows` is told how many rows were finished. With `strict`, SemisynthError names the first bad row.
     """
@@ -107,8 +118,7 @@ def score_pieces(
 
         read = in_thread(reader.read(pieces))
         decoded = in_thread(_decoded(read, side, options.strict))
-        judged = in_thread(_judged(decoded, scorer))
-        scored = in_thread(_scored(judged, scorer))
+        scored = in_thread(mapped(decoded, scorer.scored, workers or at_once()))
         part: PartWriter | None = None
         for piece, done in scored:
             if part is None:
@@ -134,17 +144,3 @@ def _decoded(
             file, row = place(piece, rows.bad[0][0])
             raise SemisynthError(f"{file}: row {row}: {rows.bad[0][1]}")
         yield piece, rows
-
-
-def _judged(
-    decoded: Iterator[tuple[Piece, Decoded | None]], scorer: Scorer
-) -> Iterator[tuple[Piece, tuple[Decoded, Judged | None] | None]]:
-    for piece, rows in decoded:
-        yield piece, None if rows is None else (rows, scorer.judge(rows.images))
-
-
-def _scored(
-    judged: Iterator[tuple[Piece, tuple[Decoded, Judged | None] | None]], scorer: Scorer
-) -> Iterator[tuple[Piece, tuple[Decoded, pa.Table] | None]]:
-    for piece, done in judged:
-        yield piece, None if done is None else (done[0], scorer.score(done[0].ids, done[1]))
