@@ -24,7 +24,6 @@ from semisynth.files import write_csv, write_text
 from semisynth.reporting.tables import markdown_table
 from semisynth.synthesizers import propagation, spreading
 from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
-from semisynth.synthesizers.spreading import propagated
 from semisynth.training import distortion
 from semisynth.training.precision import resolve_precision
 
@@ -44,7 +43,8 @@ def only_classes(model: LabellerModel, step: Any) -> tuple[float, Any]:
 SHARES: Callable[..., Any] = LabellerModel._shares
 PARTS: dict[str, list[Patch]] = {
     "nothing": [],
-    "votes of the strokes": [(propagation, "VOTES", 0)],
+    "votes of each view for the other": [(propagation, "VOTES", 0)],
+    "agreement of both views": [(spreading, "agreed", lambda by_both, by_strokes: by_both)],
     "strokes beside the features": [(spreading, "STROKES", 0.0)],
     "contrast of two views": [(LabellerModel, "_shares", only_classes)],
     "views: widths of strokes": [(distortion, "STROKE", 0.0)],
@@ -80,7 +80,7 @@ def measure(train: ImageSet, labelled: int, draw: int, part: str, steps: int) ->
     known, others = train.take(drawn.labelled), train.take(drawn.unlabelled)
     plan, start = schedule(part, steps), time.monotonic()
     with without(part):
-        network, _ = train_labeller(
+        beliefs = train_labeller(
             known,
             others.images,
             plan,
@@ -88,8 +88,7 @@ def measure(train: ImageSet, labelled: int, draw: int, part: str, steps: int) ->
             batch_size=BATCH_SIZE,
             seed=0,
             precision=resolve_precision("auto"),
-        )
-        beliefs = propagated(network, known, others.images)
+        ).found
     right, sure = beliefs.argmax(axis=1) == others.labels, beliefs.max(axis=1) >= SURE
     return {
         "labelled": labelled,

@@ -34,7 +34,6 @@ from semisynth.scoring.model import DetectorModel
 from semisynth.synthesizers.composition import recipe_by_name
 from semisynth.synthesizers.labelling import Schedule, train_labeller
 from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.precision import resolve_precision
 
@@ -99,8 +98,7 @@ def learn_labels(
     part = -(-steps // LABELLER_PARTS)
     plan = Schedule(contrast=6 * part, rounds=3, steps=2 * part)
     how = {"epochs": LABELLER_PARTS, "batch_size": LABELLER_BATCH, "precision": resolve_precision("auto")}
-    labeller, _ = train_labeller(labelled, normal, plan, seed=seed, **how)
-    beliefs = propagated(labeller, labelled, normal)
+    labeller, _, beliefs = train_labeller(labelled, normal, plan, seed=seed, **how)
     chosen, labels, _ = select_confident(beliefs, threshold=SURE, per_class=len(normal), seed=seed)
     images = np.concatenate([labelled.images, normal[chosen]])
     return labeller, replace(labelled, images=images, labels=np.concatenate([labelled.labels, labels]))

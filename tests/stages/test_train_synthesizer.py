@@ -14,7 +14,6 @@ from semisynth.stages import train_synthesizer as stage
 from semisynth.synthesizers.companion import load_companion, told_classes
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.model import Synthesizer, load_synthesizer
-from semisynth.synthesizers.spreading import propagated
 from semisynth.synthesizers.transduction import load_propagated
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
@@ -174,17 +173,28 @@ def test_a_class_without_images_is_refused_where_classes_are_learnt(tmp_path):
     run(tmp_path, lacking, recipe="vanilla_gan")
 
 
-def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatch):
-    received = []
-    train = stage.train_any
+@pytest.fixture
+def watched(monkeypatch):
+    """What each recipe was given to learn from and, of the labellers that were trained, what training returned."""
+    received, trained = [], []
+    train, train_labeller = stage.train_any, stage.train_labeller
 
-    def watched(recipe, real, labelled, labeller, **options):
+    def watch(recipe, real, labelled, labeller, **options):
         received.append((labelled, labeller))
         return train(recipe, real, labelled, labeller, **options)
 
-    monkeypatch.setattr(stage, "train_any", watched)
+    def keep(*arguments, **options):
+        trained.append(train_labeller(*arguments, **options))
+        return trained[-1]
+
+    monkeypatch.setattr(stage, "train_any", watch)
+    monkeypatch.setattr(stage, "train_labeller", keep)
+    return SimpleNamespace(received=received, trained=trained)
+
+
+def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, watched):
     metrics = run(tmp_path, recipe="semi_acgan")
-    ((labelled, labeller),) = received
+    ((labelled, labeller),), ((_, _, found),) = watched.received, watched.trained
     assert len(labelled) == metrics["labels_learned_from"] == 16
     np.testing.assert_array_equal(labelled.labels[:6], noise(0, 6).labels)
     assert set(labelled.labels[6:].tolist()) <= {0, 1, 2}
@@ -193,7 +203,7 @@ def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, monkeypatc
         np.testing.assert_array_equal(ours, theirs)
     assert metrics["labeller"]["propagated_loss"] > 0
     assert (tmp_path / "results" / "labeller.csv").exists()
-    check_found(tmp_path, labeller)
+    check_found(tmp_path, found)
 
 
 def test_labels_below_the_confidence_are_left_out(given, tmp_path):
@@ -202,29 +212,15 @@ def test_labels_below_the_confidence_are_left_out(given, tmp_path):
     assert len(given.labelled) == 6
 
 
-def check_found(folder, network):
+def check_found(folder, found):
     """What the labeller found of the unlabelled images lies beside the synthesizer."""
-    known, others = (load_images(folder / f"{name}.npz") for name in ("labelled", "unlabelled"))
-    found = load_propagated(folder / "models" / "synthesizer", others)
-    np.testing.assert_array_equal(found, propagated(network, known, others.images))
+    others = load_images(folder / "unlabelled.npz")
+    np.testing.assert_array_equal(load_propagated(folder / "models" / "synthesizer", others), found)
 
 
-def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_from(tmp_path, monkeypatch):
-    received, trained = [], []
-    train, train_labeller = stage.train_any, stage.train_labeller
-
-    def watched(recipe, real, labelled, labeller, **options):
-        received.append((labelled, labeller))
-        return train(recipe, real, labelled, labeller, **options)
-
-    def kept(*arguments, **options):
-        trained.append(train_labeller(*arguments, **options))
-        return trained[-1]
-
-    monkeypatch.setattr(stage, "train_any", watched)
-    monkeypatch.setattr(stage, "train_labeller", kept)
+def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_from(tmp_path, watched):
     metrics = run(tmp_path, recipe="vanilla_gan")
-    ((labelled, given),), ((network, _),) = received, trained
+    ((labelled, given),), ((network, _, found),) = watched.received, watched.trained
     assert given is None
     assert len(labelled) == 20  # labelled images and copies of them
     assert metrics["labels_learned_from"] == 0
@@ -232,7 +228,7 @@ def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_fro
     beside = load_companion(tmp_path / "models" / "synthesizer")
     for ours, theirs in zip(network.get_weights(), beside.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    check_found(tmp_path, network)
+    check_found(tmp_path, found)
     told = told_classes(beside, noise(2, 5).images)
     assert told.shape == (5, 3)
     np.testing.assert_allclose(told.sum(axis=1), 1, atol=1e-5)

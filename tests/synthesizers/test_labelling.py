@@ -66,17 +66,6 @@ def guessed(network, images):
     return network(signed, training=False)["classes"].numpy().argmax(axis=1)
 
 
-def test_strokes_that_are_given_take_the_place_of_those_it_finds(few, many, train_once, monkeypatch):
-    own = Strokes.of(few, many[0])
-    found, _ = train_once()
-    seen, spread = [], labelling.propagated
-    monkeypatch.setattr(Strokes, "of", None)  # not callable: none are looked for
-    monkeypatch.setattr(labelling, "propagated", lambda *given: seen.append(given[3]) or spread(*given))
-    assert_same_weights(train(few, many, strokes=own)[0], found)
-    assert all(strokes is own for strokes in seen)
-    assert len(seen) == 2
-
-
 def test_the_updates_of_a_schedule():
     assert Schedule(contrast=7, rounds=3, steps=5).total == 22
     assert Schedule(contrast=1, rounds=1, steps=1).total == 2
@@ -121,35 +110,36 @@ def test_the_shares_of_the_losses():
 
 
 def test_patterns_are_learned_from_two_labels_a_class(few, many):
-    network, history = train(few, many, Schedule(30, 2, 20), epochs=7, batch_size=24, seed=0)
+    network, history, found = train(few, many, Schedule(30, 2, 20), epochs=7, batch_size=24, seed=0)
     images, labels = patterns(20, 2)  # unseen
     assert np.mean(guessed(network, images) == labels) > 0.9
-    assert np.mean(propagated(network, few, many[0]).argmax(axis=1) == many[1]) > 0.9
+    assert np.mean(found.argmax(axis=1) == many[1]) > 0.9
     assert history[2]["contrastive_loss"] < history[0]["contrastive_loss"]
     assert history[-1]["class_loss"] < history[3]["class_loss"]
 
 
 def test_the_network_returned_is_a_labeller_in_float32(few, many):
-    network, history = train(few, many, precision="bfloat16")
+    network, history, _ = train(few, many, precision="bfloat16")
     assert len(history) == 4
     assert [w.shape for w in network.weights] == [w.shape for w in labeller(SIDE, 3).weights]
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
 
 
 def test_the_same_seed_gives_the_same_weights(few, many, train_once):
-    first, history = train_once()
-    again, again_history = train(few, many)
-    other, _ = train(few, many, seed=2)
+    first, history, found = train_once()
+    again, again_history, found_again = train(few, many)
+    other = train(few, many, seed=2).network
     assert_same_weights(first, again)
     assert history == again_history
+    np.testing.assert_array_equal(found, found_again)
     kernels = [(a, b) for a, b in zip(first.get_weights(), other.get_weights(), strict=True) if a.ndim > 1]
     assert all(not np.array_equal(a, b) for a, b in kernels)
 
 
-@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("call", [1, 2, 3])
 def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_path, monkeypatch, call):
-    """Killed as labels spread for the first, or the second time: the checkpoint before holds targets or none."""
-    straight, history = train_once()
+    """Killed as labels spread for the first to the last time: the checkpoint before holds targets or none."""
+    straight, history, found = train_once()
     calls = []
 
     def kill(*arguments):
@@ -163,18 +153,20 @@ def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_p
         with pytest.raises(KilledError):
             train(few, many, resume=tmp_path)
         assert (tmp_path / "state.npz").exists()
-        resumed, resumed_history = train(few, many, resume=tmp_path)
-        assert len(calls) == 2 + 1  # the killed one alone is repeated
+        resumed, resumed_history, found_then = train(few, many, resume=tmp_path)
+        assert len(calls) == 3 + 1  # the killed one alone is repeated
     assert resumed_history == history
     assert_same_weights(resumed, straight)
-    again, _ = train(few, many, resume=tmp_path)  # a finished training does nothing
+    again, _, found_again = train(few, many, resume=tmp_path)  # a finished training does nothing
     assert_same_weights(again, straight)
+    for one in (found_then, found_again):
+        np.testing.assert_array_equal(one, found)
 
 
 @pytest.fixture
 def watched(monkeypatch):
-    """Every model that is trained, and the targets it held whenever labels were about to spread anew."""
-    models, held = [], []
+    """Every model that is trained, what it held whenever labels were about to spread anew, and the votes then."""
+    models, held, votes = [], [], []
 
     class Watched(LabellerModel):
         def __init__(self, *arguments):
@@ -183,16 +175,17 @@ def watched(monkeypatch):
 
     def watch(*arguments):
         held.append((models[-1].targets.numpy().copy(), models[-1].sureness.numpy().copy()))
+        votes.append(arguments[4])
         return propagated(*arguments)
 
     monkeypatch.setattr(labelling, "LabellerModel", Watched)
     monkeypatch.setattr(labelling, "propagated", watch)
-    return SimpleNamespace(models=models, held=held)
+    return SimpleNamespace(models=models, held=held, votes=votes)
 
 
 def test_targets_are_zero_in_the_first_phase_and_renewed_before_every_round(few, many, watched):
-    _, history = train(few, many)
-    assert len(watched.held) == 2
+    _, history, found = train(few, many)
+    assert len(watched.held) == 3
     targets, sureness = watched.held[0]
     assert targets.shape == (60, 3)
     assert not targets.any()
@@ -202,11 +195,28 @@ def test_targets_are_zero_in_the_first_phase_and_renewed_before_every_round(few,
     targets, sureness = watched.held[1]
     np.testing.assert_allclose(targets.sum(axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(sureness, labelling.certainty(targets) ** 2, atol=1e-6)
-    assert not np.array_equal(watched.models[0].targets.numpy(), targets)
+    assert not np.array_equal(watched.held[2][0], targets)
+    assert not np.array_equal(found, watched.held[2][0])
+
+
+def test_labels_spread_with_the_votes_of_what_was_found_before(few, many, watched):
+    network, _, found = train(few, many)
+    assert watched.votes[0] is None
+    for votes, (targets, _) in zip(watched.votes[1:], watched.held[1:], strict=True):
+        np.testing.assert_array_equal(votes, targets)
+    expected = propagated(network, few, many[0], Strokes.of(few, many[0]), watched.votes[2])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_found_after_contrast_alone_is_spread_once(few, many, watched):
+    network, _, found = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2)
+    assert watched.votes == [None]
+    expected = propagated(network, few, many[0], Strokes.of(few, many[0]))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_the_first_phase_leaves_the_class_head_alone(few, many):
-    network, _ = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2)
+    network = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2).network
     seed_everything(1)
     fresh = labeller(SIDE, 3)
     changed = 0
@@ -220,12 +230,12 @@ def test_the_first_phase_leaves_the_class_head_alone(few, many):
 
 def test_a_network_without_averages_is_copied_as_it_is(few, many, watched):
     """Below ten updates no weights are averaged."""
-    network, _ = train(few, many)
+    network = train(few, many).network
     assert_same_weights(network, watched.models[0].network)
 
 
 def test_weights_are_averaged_over_the_last_steps(few, many, watched):
-    network, _ = train(few, many, Schedule(12, 2, 6), epochs=4)
+    network = train(few, many, Schedule(12, 2, 6), epochs=4).network
     last = watched.models[0].network
     assert isinstance(network, keras.Model)
     apart = [np.abs(a.numpy() - b.numpy()).mean() for a, b in zip(network.weights, last.weights, strict=True)]
@@ -256,4 +266,4 @@ def test_strokes_are_found_once_a_training_and_reach_every_round(few, many, monk
     monkeypatch.setattr(labelling, "propagated", watch)
     train(few, many)
     assert len(found) == 1
-    assert [strokes is found[0] for strokes in received] == [True, True]
+    assert [strokes is found[0] for strokes in received] == [True] * 3

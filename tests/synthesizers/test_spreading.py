@@ -6,9 +6,9 @@ import pytest
 
 from semisynth.data.gradients import gradient_histograms
 from semisynth.data.imageset import ImageSet
-from semisynth.synthesizers import spreading
-from semisynth.synthesizers.propagation import propagate
-from semisynth.synthesizers.spreading import COMPONENTS, STROKES, Strokes, propagated
+from semisynth.synthesizers import propagation, spreading
+from semisynth.synthesizers.propagation import propagate, spread
+from semisynth.synthesizers.spreading import COMPONENTS, STROKES, Strokes, agreed, propagated
 
 SIDE, CLASSES = 16, 3
 NAMES = ("lying", "standing", "slanting")
@@ -91,18 +91,54 @@ def test_strokes_tell_apart_what_the_network_does_not(few, many):
     np.testing.assert_array_equal(propagated(blind(), few, many[0], uncast).argmax(axis=1), many[1])
 
 
-def test_without_strokes_the_network_decides(few, many, monkeypatch):
-    monkeypatch.setattr(spreading, "STROKES", 0.0)
-    flat = np.concatenate([few.images, many[0]]).reshape(66, -1).astype(np.float32) / 127.5 - 1
-    strokes = Strokes.of(few, many[0])
-    received = propagated(network_of(lambda pixels: 3 * pixels), few, many[0], strokes)
-    expected = propagate(flat[6:], flat[:6], few.labels, CLASSES, strokes.votes)
-    np.testing.assert_allclose(received, expected, atol=1e-3)
+@pytest.fixture
+def two(few):
+    """The labelled lying and standing bars: no slanting one has a label."""
+    return few.take(np.flatnonzero(few.labels < 2))
+
+
+def votes_for(classes):
+    return np.eye(CLASSES, dtype=np.float32)[classes] * np.float32(0.997) + np.float32(0.001)
+
+
+def test_both_results_are_multiplied_of_which_the_first_votes_for_the_second(two, many, monkeypatch):
+    monkeypatch.setattr(spreading, "STROKES", 0.0)  # the first looks at the network's features alone
+    monkeypatch.setattr(propagation, "SHARPENING", 0.5)  # all are far from sure
+    flat = np.concatenate([two.images, many[0]]).reshape(64, -1).astype(np.float32) / 127.5 - 1
+    strokes, votes = Strokes.of(two, many[0]), votes_for(many[1])
+    received = propagated(network_of(lambda pixels: 3 * pixels), two, many[0], strokes, votes)
+    first = propagate(flat[4:], flat[:4], two.labels, CLASSES, votes)
+    second = spread(strokes.graph, two.labels, CLASSES, first)
+    np.testing.assert_allclose(received, agreed(first, second), atol=1e-3)
+    for wrong in (first, second, agreed(first, spread(strokes.graph, two.labels, CLASSES))):
+        assert np.abs(received - wrong).max() > 0.01
+
+
+@pytest.mark.parametrize("counted_as", [0, 1, 2])
+def test_a_way_of_writing_without_a_label_goes_where_votes_put_it(two, many, counted_as):
+    strokes, truth = Strokes.of(two, many[0]), np.where(many[1] == 2, counted_as, many[1])
+    received = propagated(blind(), two, many[0], strokes, votes_for(truth))
+    np.testing.assert_array_equal(received.argmax(axis=1), truth)
+
+
+def test_agreement_by_hand():
+    first = np.array([[0.9, 0.1], [0.8, 0.2], [0.5, 0.5], [1e-12, 1]], np.float32)
+    second = np.array([[0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [1, 1e-12]], np.float32)
+    received = agreed(first, second)
+    assert received.dtype == np.float32
+    np.testing.assert_allclose(
+        received, [[0.54 / 0.58, 0.04 / 0.58], [0.5, 0.5], [0.3, 0.7], [0.5, 0.5]], rtol=1e-5
+    )
 
 
 def test_both_views_have_their_say_whatever_the_length_of_the_networks_features(few, many, monkeypatch):
     strokes, received = Strokes.of(few, many[0]), []
-    monkeypatch.setattr(spreading, "propagate", lambda *arguments: received.append(arguments))
+
+    def watch(*given):
+        received.append(given)
+        return propagate(*given)
+
+    monkeypatch.setattr(spreading, "propagate", watch)
     for by in (1.0, 3.0):
         propagated(network_of(lambda pixels, by=by: by * pixels), few, many[0], strokes)
     pixels = many[0].reshape(60, -1) / 127.5 - 1

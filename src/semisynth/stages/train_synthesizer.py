@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -22,10 +20,9 @@ from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
-from semisynth.synthesizers.labelling import Schedule, train_labeller
+from semisynth.synthesizers.labelling import Labelling, Schedule, train_labeller
 from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler, check_every_class, check_labels
-from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.synthesizers.training import check_fits
 from semisynth.synthesizers.transduction import save_propagated
 from semisynth.training.budget import update_steps
@@ -36,15 +33,6 @@ from semisynth.training.resume import forget, resume_folder
 GRID_COLUMNS = 12
 LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
 _LEARNED_FROM = 2  # tells the random streams of copies that a recipe learns from those of the arms' copies
-
-
-@dataclass(frozen=True)
-class _Labeller:
-    """A trained labeller, and what it `found`: class probabilities (n, classes) of the unlabelled images."""
-
-    network: keras.Model
-    history: History
-    found: NDArray[np.float32]
 
 
 def train_synthesizer(
@@ -66,7 +54,7 @@ def train_synthesizer(
 
     labeller = None
     if _has_labeller(recipe):
-        labeller = _trained_labeller(section, known, others, precision, resume / "labeller")
+        labeller = fitted_labeller(section, known, others, precision, resume / "labeller")
     inside = labeller if recipe.learns_labels else None  # a part of the recipe, not only beside it
     taught = _taught(known, others, inside, section)
     progress = _Progress(
@@ -170,17 +158,9 @@ class _Progress:
 
 
 def fitted_labeller(
-    section: TrainSynthesizer,
-    known: ImageSet,
-    others: ImageSet,
-    precision: Precision,
-    resume: Path,
-    strokes: Strokes | None = None,
-) -> tuple[keras.Model, History]:
-    """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds.
-
-    `strokes` are those of the same images, which are found where they aren't given.
-    """
+    section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
+) -> Labelling:
+    """Train the network that labels the unlabelled images: half of its steps on contrast, then three rounds."""
     budget = section.labeller
     steps = update_steps(budget.max_steps, budget.max_passes, known.pool, budget.batch_size)
     part = -(-steps // LABELLER_EPOCHS)
@@ -193,20 +173,10 @@ def fitted_labeller(
         seed=section.seed,
         precision=precision,
         resume=resume,
-        strokes=strokes,
     )
 
 
-def _trained_labeller(
-    section: TrainSynthesizer, known: ImageSet, others: ImageSet, precision: Precision, resume: Path
-) -> _Labeller:
-    """Train a labeller, and label the unlabelled images `others` by it."""
-    strokes = Strokes.of(known, others.images)
-    network, history = fitted_labeller(section, known, others, precision, resume, strokes)
-    return _Labeller(network, history, propagated(network, known, others.images, strokes))
-
-
-def _taught(known: ImageSet, others: ImageSet, inside: _Labeller | None, section: TrainSynthesizer) -> ImageSet:
+def _taught(known: ImageSet, others: ImageSet, inside: Labelling | None, section: TrainSynthesizer) -> ImageSet:
     """What a recipe learns classes from: the labelled images, and those of `others` whose label is sure.
 
     Copies of the labelled ones stand in for these in recipes without a labeller `inside`.

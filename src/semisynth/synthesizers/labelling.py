@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -50,6 +50,17 @@ class Schedule:
     def total(self) -> int:
         """All updates."""
         return self.contrast + self.rounds * self.steps
+
+
+class Labelling(NamedTuple):
+    """A trained labeller in float32, its history, and what it `found`.
+
+    That is the class probabilities float32 (n, classes) of the unlabelled images that it was trained on.
+    """
+
+    network: keras.Model
+    history: History
+    found: NDArray[np.float32]
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -150,14 +161,12 @@ def train_labeller(
     seed: int,
     precision: Precision = "float32",
     resume: Path | None = None,
-    strokes: Strokes | None = None,
-) -> tuple[keras.Model, History]:
-    """Train a labeller on `labelled` and on `unlabelled` uint8 (n, side, side); return it with its history.
+) -> Labelling:
+    """Train a labeller on `labelled` and on `unlabelled` uint8 (n, side, side).
 
     `batch_size` unlabelled images a step, each seen twice, and a third as many labelled ones, the classes drawn
-    evenly. The labeller is in float32; its weights are averaged over about the last hundred steps.
-    `strokes` are those of the same images, which are found where they aren't given. `resume` and errors: see
-    `fit_resumable`.
+    evenly. Labels spread before every round, helped by what the last spreading found, and once more in the end.
+    The weights are averaged over about the last hundred steps. `resume` and errors: see `fit_resumable`.
     ValueError where `epochs` does not divide the schedule's phases into whole epochs.
     """
     unit, rest = divmod(schedule.total, epochs)
@@ -171,13 +180,14 @@ def train_labeller(
     model.compile_with(keras.optimizers.Adam(_Rate(schedule), **average))
 
     @cache
-    def strokes_once() -> Strokes:
-        return strokes or Strokes.of(labelled, unlabelled)
+    def strokes() -> Strokes:
+        return Strokes.of(labelled, unlabelled)
 
     def renew_targets(epoch: int) -> None:
         into = epoch * unit - schedule.contrast
-        if into >= 0 and into % schedule.steps == 0 and epoch < epochs:
-            targets = propagated(averaged_labeller(model), labelled, unlabelled, strokes_once())
+        if into >= 0 and into % schedule.steps == 0:
+            earlier = model.targets.numpy() if into else None
+            targets = propagated(averaged_labeller(model), labelled, unlabelled, strokes(), earlier)
             model.targets.assign(targets)
             model.sureness.assign(certainty(targets) ** 2)
 
@@ -190,7 +200,7 @@ def train_labeller(
         resume=resume,
         on_epoch=renew_targets,
     )
-    return averaged_labeller(model), history
+    return Labelling(averaged_labeller(model), history, model.targets.numpy())
 
 
 def averaged_labeller(model: LabellerModel) -> keras.Model:

@@ -28,16 +28,31 @@ def propagate(
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of images with `features` (n, d).
 
-    `known` (m, d) are the features of images with `labels` int64 (m,). Each class starts with the same mass,
-    however many of its images are labelled; how large it grows, the graph alone decides. An image that no
-    label reaches gets the same probability for every class. `votes` (n, classes), probabilities by another
-    view of the images, spread like labels of less weight: a cluster without a label goes where its images'
-    votes do, as in co-training (Blum and Mitchell, COLT 1998); even ones are not cast. ValueError where there are
-    fewer than two images.
+    `known` (m, d) are the features of images with `labels` int64 (m,); `votes` and the rest: see `spread`.
     """
-    walk = _graph(np.concatenate([known, features]))
-    reach = reach_of(len(known), walk.shape[0])
-    start = np.zeros((walk.shape[0], classes), np.float32)
+    return spread(graph_of(known, features), labels, classes, votes)
+
+
+def graph_of(known: NDArray[np.float32], features: NDArray[np.float32]) -> sparse.csr_array:
+    """What labels spread over: sparse float32 (m + n, m + n), first the images with `known` features (m, d).
+
+    The symmetrically normalised graph of nearest neighbours. ValueError where there are fewer than two images.
+    """
+    return _graph(np.concatenate([known, features]))
+
+
+def spread(
+    graph: sparse.csr_array, labels: NDArray[np.int64], classes: int, votes: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Class probabilities float32 (n, classes) of a graph's other images; the first have `labels` int64 (m,).
+
+    Each class starts with the same mass, however many of its images are labelled; how large it grows, the graph
+    alone decides. An image that no label reaches gets the same probability for every class. `votes` (n, classes),
+    probabilities by another view of the images, spread like labels of less weight: a cluster without a label goes
+    where its images' votes do, as in co-training (Blum and Mitchell, COLT 1998); even ones are not cast.
+    """
+    reach = reach_of(len(labels), graph.shape[0])
+    start = np.zeros((graph.shape[0], classes), np.float32)
     start[np.arange(len(labels)), labels] = 1
     start /= np.maximum(start.sum(axis=0), 1)
     if votes is not None:
@@ -45,7 +60,7 @@ def propagate(
         start[len(labels) :] = VOTES * cast / np.maximum(cast.sum(axis=0), 1)
     belief = start
     for _ in range(STEPS):
-        belief = np.float32(reach) * (walk @ belief) + np.float32(1 - reach) * start
+        belief = np.float32(reach) * (graph @ belief) + np.float32(1 - reach) * start
     reached = belief[len(labels) :].astype(np.float64)
     reached = (reached / np.maximum(reached.max(axis=1, keepdims=True), 1e-300)) ** SHARPENING + 1e-12
     return np.asarray(reached / reached.sum(axis=1, keepdims=True), np.float32)
