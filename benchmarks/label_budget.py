@@ -29,7 +29,8 @@ The wall time is that of `dvc repro compare`: all arms, but neither `evaluate_sy
 run) nor the two stages of anomaly scoring (half a minute). Draw 0 with 100 labels is a whole `dvc repro`. The
 commit is that of the code that ran, whose default settings it used: before 5c3cab25821e there were half as many
 synthetic images, of latents as they were trained; before 8acb1c3776b2 the CNN was the book's; before 1be03bf1df89
-labels spread without strokes; before 03a1013799cf LightGBM told 255 grey levels apart.
+labels spread without strokes; before 03a1013799cf LightGBM told 255 grey levels apart; before 226903ec374d the two
+views that labels spread over did not vote for each other.
 """
 
 
