@@ -1,4 +1,5 @@
 import errno
+import functools
 import gc
 import json
 import os
@@ -432,3 +433,30 @@ def test_the_command_ends_with_the_status_of_the_job(bad, more, status, said, fo
     assert done.exit_code == status
     assert said in done.output
     assert (tmp_path / "out" / "manifest.json").exists() == (status != 2)
+
+
+def test_the_output_is_the_same_whichever_thread_judges(run, rings, noise, tmp_path):
+    np.savez(tmp_path / "x.npz", images=np.concatenate([rings(3, 2600), noise(4, 30)]))
+    np.savez(tmp_path / "y.npz", images=rings(5, 700))
+    options = replace(OPTIONS, rows_per_part=5000, explain=5)
+    for workers in (1, 3):
+        engine = functools.partial(score_pieces, workers=workers)
+        run(tmp_path / "x.npz", tmp_path / "y.npz", out=f"by_{workers}", options=options, engine=engine)
+    assert contents(tmp_path / "by_1") == contents(tmp_path / "by_3")
+    assert table(tmp_path / "by_3")["id"].tolist() == [
+        f"{tmp_path}/{name}.npz#{row}" for name, rows in (("x", 2630), ("y", 700)) for row in range(rows)
+    ]
+
+
+def test_with_strict_a_piece_before_the_bad_one_is_finished_by_several_threads(run, rings, tmp_path):
+    np.savez(tmp_path / "x.npz", images=rings(5, 1600))
+    np.savez(tmp_path / "y.npz", images=np.full((3, 20, 20), np.nan, np.float32))
+    options = replace(OPTIONS, rows_per_part=5000, strict=True)
+    with pytest.raises(SemisynthError, match=r"y\.npz: row 0: NaN"):
+        run(
+            tmp_path / "x.npz",
+            tmp_path / "y.npz",
+            options=options,
+            engine=functools.partial(score_pieces, workers=3),
+        )
+    assert part_names(tmp_path / "out") == ["part-000000.parquet"]

@@ -114,18 +114,21 @@ def test_an_error_of_the_items_comes_after_all_their_results():
         next(results)
 
 
-def test_closing_mapped_awaits_what_runs_and_begins_nothing_more():
+def test_closing_mapped_awaits_what_was_begun_and_takes_nothing_more():
     before = threading.active_count()
-    begun, ended = [], []
+    taken, ended = [], []
+
+    def items():
+        for number in range(100):
+            taken.append(number)
+            yield number
 
     def work(number):
-        begun.append(number)
         time.sleep(0.05)
         ended.append(number)
 
-    results = mapped(range(100), work, 2)
+    results = mapped(items(), work, 2)
     next(results)
     results.close()
     assert threading.active_count() == before
-    assert sorted(begun) == sorted(ended)
-    assert len(begun) <= 3
+    assert sorted(ended) == taken == [0, 1, 2]

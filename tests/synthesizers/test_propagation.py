@@ -187,7 +187,8 @@ def test_among_equals_none_is_its_own_neighbour():
 
 
 def test_the_graph_is_symmetric_and_normalised():
-    graph = propagation._graph(np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)).toarray()
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    graph = propagation.graph_of(rows[:3], rows[3:]).toarray()
     np.testing.assert_allclose(graph, graph.T, atol=1e-7)
     assert (np.diag(graph) == 0).all()
     assert ((graph > 0).sum(axis=1) >= NEIGHBOURS).all()

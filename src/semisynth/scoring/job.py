@@ -36,6 +36,7 @@ def run_job(
 ) -> dict[str, Any]:
     """Score everything `named` into `out`, or what an earlier, interrupted job left undone; return the summary.
 
+    Called before TensorFlow computes in this process, it keeps its operations on a core each where cores are few.
     Raises SemisynthError on bad input before anything is scored, on another job's folder, on a bad row where
     `options.strict`, and on a full disk; finished parts stay.
     """

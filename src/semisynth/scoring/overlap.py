@@ -73,19 +73,16 @@ def mapped(items: Iterable[Item], work: Callable[[Item], Result], workers: int) 
     """Yield `work` of each item, in the items' order, from as many threads as there are `workers`.
 
     At most so many items are taken ahead. An exception, of `work` or of `items`, is raised after the results of
-    all items before it. Then, or when the iterator is closed, what runs is awaited, and nothing more begins.
+    all items before it. Then, or when the iterator is closed, what was begun is awaited.
     """
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        try:
-            for result in _begun(items, work, pool):
-                waiting.append(result)
-                if len(waiting) > workers:
-                    yield waiting.popleft().result()
-            while waiting:
+        for result in _begun(items, work, pool):
+            waiting.append(result)
+            if len(waiting) > workers:
                 yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def _begun(

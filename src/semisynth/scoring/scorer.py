@@ -75,6 +75,10 @@ class Scorer:
         arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
+    def warm_up(self) -> None:
+        """Build what the first images would build, which several threads would at the same time."""
+        self.score([""], self.judge(np.zeros((1, self.model.side, self.model.side), np.uint8)))
+
     def scored(self, decoded: tuple[Piece, Decoded | None]) -> tuple[Piece, tuple[Decoded, pa.Table] | None]:
         """Some rows of a piece with what is written of them; None, which ends a piece, stays."""
         piece, rows = decoded
@@ -109,6 +113,7 @@ def score_pieces(
 
     `on_rows` is told how many rows were finished. With `strict`, SemisynthError names the first bad row.
     """
+    scorer.warm_up()
     side, options = scorer.model.side, task.options
     reader = Reader(options.columns, side, BATCH_SIZE)
     with contextlib.ExitStack() as threads, contextlib.ExitStack() as stack:

@@ -27,6 +27,7 @@ from semisynth.scoring.model import load_detector
 from semisynth.scoring.options import JobOptions
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.training.resume import forget
+from semisynth.training.side_by_side import share_cores
 
 EXPLAINED = 12
 GROUP = 500  # rows of a row group
@@ -45,6 +46,7 @@ def score_anomalies(
     A test set of fewer than four images for each of `score_anomalies.kinds` gets the first of the kinds alone.
     """
     section = load_params(params).score_anomalies
+    share_cores()
     data = load_images(test)
     try:
         hidden = plant(

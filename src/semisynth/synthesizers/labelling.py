@@ -31,8 +31,8 @@ TRACKED = ("contrastive_loss", "class_loss", "propagated_loss", "certainty")
 class Schedule:
     """How many updates a labeller takes: `contrast` of the first phase, then `rounds` of `steps` each.
 
-    Before every round, the labels are propagated anew. Learning rates follow half a cosine in each phase.
-    ValueError unless `contrast` and `steps` are 1 or more, and `rounds` is not negative.
+    Before every round, and once in the end, the labels are propagated anew. Learning rates follow half a cosine in
+    each phase. ValueError unless `contrast` and `steps` are 1 or more, and `rounds` is not negative.
     """
 
     contrast: int

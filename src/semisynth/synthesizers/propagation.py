@@ -36,9 +36,23 @@ def propagate(
 def graph_of(known: NDArray[np.float32], features: NDArray[np.float32]) -> sparse.csr_array:
     """What labels spread over: sparse float32 (m + n, m + n), first the images with `known` features (m, d).
 
-    The symmetrically normalised graph of nearest neighbours. ValueError where there are fewer than two images.
+    The symmetrically normalised graph of nearest neighbours, with 0 on its diagonal. An image whose features are
+    0, or at a right angle to all others, stands alone. ValueError where there are fewer than two images.
     """
-    return _graph(np.concatenate([known, features]))
+    rows = np.concatenate([known, features])
+    count = len(rows)
+    if count < 2:
+        raise ValueError(f"expected two images at least, received {count}")
+    wanted = min(NEIGHBOURS, count - 1)
+    units = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    similar, nearest = _neighbours(np.asarray(units, np.float32), wanted)
+    weights = np.maximum(similar, 0) ** POWER
+    origins = np.repeat(np.arange(count), wanted)
+    edges = sparse.csr_array((weights.ravel(), (origins, nearest.ravel())), shape=(count, count))
+    edges = edges.maximum(edges.T)
+    degrees = edges.sum(axis=1)
+    scale = sparse.diags_array(np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0))
+    return sparse.csr_array(scale @ edges @ scale, dtype=np.float32)
 
 
 def spread(
@@ -79,26 +93,6 @@ def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 minus the entropy (n,) of probabilities (n, classes), as a share of its maximum: 0 to 1."""
     entropy = -np.sum(probabilities * np.log(probabilities + 1e-12), axis=1)
     return np.asarray(np.clip(1 - entropy / np.log(probabilities.shape[1]), 0, 1), np.float32)
-
-
-def _graph(features: NDArray[np.float32]) -> sparse.csr_array:
-    """The symmetrically normalised neighbour graph of `features` (n, d): sparse float32 (n, n), 0 diagonal.
-
-    An image whose features are 0, or at a right angle to all others, stands alone.
-    """
-    count = len(features)
-    if count < 2:
-        raise ValueError(f"expected two images at least, received {count}")
-    wanted = min(NEIGHBOURS, count - 1)
-    rows = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    similar, nearest = _neighbours(np.asarray(rows, np.float32), wanted)
-    weights = np.maximum(similar, 0) ** POWER
-    origins = np.repeat(np.arange(count), wanted)
-    edges = sparse.csr_array((weights.ravel(), (origins, nearest.ravel())), shape=(count, count))
-    edges = edges.maximum(edges.T)
-    degrees = edges.sum(axis=1)
-    scale = sparse.diags_array(np.divide(1, np.sqrt(degrees), out=np.zeros_like(degrees), where=degrees > 0))
-    return sparse.csr_array(scale @ edges @ scale, dtype=np.float32)
 
 
 def _neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
