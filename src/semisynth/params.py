@@ -144,6 +144,7 @@ class Labeller(Section):
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     batch_size: Annotated[int, Field(ge=2)]
     learning_rate: PositiveFloat
+    even_classes: bool = Field(description="whether the unlabelled images hold each class about as often")
     confidence: Probability = Field(
         description="least probability of a label that semi_acgan's generator learns from"
     )

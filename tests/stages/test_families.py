@@ -24,7 +24,14 @@ from semisynth.synthesizers.sampler import FAMILIES
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 NAMES = ("left", "right")
-LABELLER = {"max_steps": 60, "max_passes": 10.0, "batch_size": 16, "learning_rate": 0.002, "confidence": 0.9}
+LABELLER = {
+    "max_steps": 60,
+    "max_passes": 10.0,
+    "batch_size": 16,
+    "learning_rate": 0.002,
+    "even_classes": True,
+    "confidence": 0.9,
+}
 SECTIONS = {
     "train_synthesizer": {"max_steps": 20, "max_passes": 10.0, "epochs": 2, "batch_size": 16}
     | {"labelled_copies": 40, "lstm": {"codes": 8, "patch": 4, "temperature": 0.5}, "vae": {"latent_size": 3}}

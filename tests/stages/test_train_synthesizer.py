@@ -18,7 +18,14 @@ from semisynth.synthesizers.transduction import load_propagated
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 SIDE = 20
-LABELLER = {"max_steps": 12, "max_passes": 1.0, "batch_size": 4, "learning_rate": 0.002, "confidence": 0.0}
+LABELLER = {
+    "max_steps": 12,
+    "max_passes": 1.0,
+    "batch_size": 4,
+    "learning_rate": 0.002,
+    "even_classes": True,
+    "confidence": 0.0,
+}
 SECTION = {"recipe": "acgan", "max_steps": 4, "epochs": 2, "batch_size": 4, "labelled_copies": 20}
 SECTION["labeller"] = LABELLER
 
@@ -204,6 +211,29 @@ def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, watched):
     assert metrics["labeller"]["propagated_loss"] > 0
     assert (tmp_path / "results" / "labeller.csv").exists()
     check_found(tmp_path, found)
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_the_labeller_is_told_whether_classes_are_even(tmp_path, monkeypatch, even):
+    def told(*arguments, even_classes, **options):
+        raise SemisynthError(f"even: {even_classes}")
+
+    monkeypatch.setattr(stage, "train_labeller", told)
+    with pytest.raises(SemisynthError, match=f"even: {even}"):
+        run(tmp_path, recipe="semi_acgan", labeller=LABELLER | {"even_classes": even})
+
+
+def test_classes_that_are_found_unevenly_are_warned_of(capsys):
+    found = np.eye(3, dtype=np.float32)[np.repeat([0, 1, 2], [90, 31, 30])]
+    for even, shares, warned in ((True, found, False), (True, found[:-1], True), (False, found[:-1], False)):
+        stage._warn_of_uneven(shares, ("a", "b", "c"), even)
+        told = capsys.readouterr().err
+        assert bool(told) == warned
+        if warned:
+            assert told.startswith(
+                "warning: 90 unlabelled images are taken for `a`, 29 for `c`; if classes are so "
+            )
+            assert "`train_synthesizer.labeller.even_classes: false`" in told
 
 
 def test_labels_below_the_confidence_are_left_out(given, tmp_path):

@@ -142,11 +142,11 @@ def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_p
     straight, history, found = train_once()
     calls = []
 
-    def kill(*arguments):
+    def kill(*arguments, **options):
         calls.append(arguments)
         if len(calls) == call:
             raise KilledError
-        return propagated(*arguments)
+        return propagated(*arguments, **options)
 
     with monkeypatch.context() as patch:
         patch.setattr(labelling, "propagated", kill)
@@ -173,10 +173,10 @@ def watched(monkeypatch):
             super().__init__(*arguments)
             models.append(self)
 
-    def watch(*arguments):
+    def watch(*arguments, **options):
         held.append((models[-1].targets.numpy().copy(), models[-1].sureness.numpy().copy()))
         votes.append(arguments[4])
-        return propagated(*arguments)
+        return propagated(*arguments, **options)
 
     monkeypatch.setattr(labelling, "LabellerModel", Watched)
     monkeypatch.setattr(labelling, "propagated", watch)
@@ -258,12 +258,12 @@ def test_strokes_are_found_once_a_training_and_reach_every_round(few, many, monk
         found.append(of(*arguments))
         return found[-1]
 
-    def watch(*arguments):
-        received.append(arguments[3])
-        return propagated(*arguments)
+    def watch(*arguments, even):
+        received.append((arguments[3], even))
+        return propagated(*arguments, even=even)
 
     monkeypatch.setattr(Strokes, "of", find)
     monkeypatch.setattr(labelling, "propagated", watch)
-    train(few, many)
+    train(few, many, even_classes=False)
     assert len(found) == 1
-    assert [strokes is found[0] for strokes in received] == [True] * 3
+    assert [(strokes is found[0], even) for strokes, even in received] == [(True, False)] * 3

@@ -109,6 +109,16 @@ def test_votes_for_a_class_weigh_the_same_however_many_they_are():
     np.testing.assert_allclose(propagate(features, known, labels(0, 0, 1, 1), 2, scaled), expected, atol=1e-4)
 
 
+def test_where_classes_are_uneven_each_vote_weighs_the_same():
+    """A class ten times as large as the other, and a way of writing it without a label: its votes are for it."""
+    features = np.concatenate([cluster(0, 200, 1), cluster(1, 20, 2), cluster(2, 30, 3)])
+    known = np.concatenate([cluster(0, 1, 4), cluster(1, 1, 5)])
+    votes = np.repeat([[0.98, 0.02], [0.02, 0.98], [0.83, 0.17]], [200, 20, 30], axis=0).astype(np.float32)
+    uneven, even = (propagate(features, known, labels(0, 1), 2, votes, even=even) for even in (False, True))
+    np.testing.assert_array_equal(uneven.argmax(axis=1), np.repeat([0, 1, 0], [200, 20, 30]))
+    assert (even[220:].argmax(axis=1) == 1).all()  # votes for the rare class weigh more, were classes even
+
+
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_probabilities_sum_to_1(classes):
     random = np.random.default_rng(0)

@@ -121,6 +121,20 @@ def test_a_way_of_writing_without_a_label_goes_where_votes_put_it(two, many, cou
     np.testing.assert_array_equal(received.argmax(axis=1), truth)
 
 
+@pytest.mark.parametrize("even", [True, False])
+def test_whether_classes_are_even_reaches_both_spreadings(two, many, monkeypatch, even):
+    told = []
+
+    def watch(work):
+        return lambda *given, even: told.append((work.__name__, even)) or work(*given, even=even)
+
+    strokes = Strokes.of(two, many[0])
+    for work in (propagate, spread):
+        monkeypatch.setattr(spreading, work.__name__, watch(work))
+    propagated(blind(), two, many[0], strokes, even=even)
+    assert told == [("propagate", even), ("spread", even)]
+
+
 def test_agreement_by_hand():
     first = np.array([[0.9, 0.1], [0.8, 0.2], [0.5, 0.5], [1e-12, 1]], np.float32)
     second = np.array([[0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [1, 1e-12]], np.float32)
@@ -134,9 +148,9 @@ def test_agreement_by_hand():
 def test_both_views_have_their_say_whatever_the_length_of_the_networks_features(few, many, monkeypatch):
     strokes, received = Strokes.of(few, many[0]), []
 
-    def watch(*given):
+    def watch(*given, even):
         received.append(given)
-        return propagate(*given)
+        return propagate(*given, even=even)
 
     monkeypatch.setattr(spreading, "propagate", watch)
     for by in (1.0, 3.0):

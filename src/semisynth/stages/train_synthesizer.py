@@ -2,11 +2,12 @@
 
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.augmentation.classical import transformed_copies
 from semisynth.augmentation.selection import select_confident
@@ -32,6 +33,7 @@ from semisynth.training.resume import forget, resume_folder
 
 GRID_COLUMNS = 12
 LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
+UNEVEN = 3  # times as many images of one class as of another: more are hardly taken for even
 _LEARNED_FROM = 2  # tells the random streams of copies that a recipe learns from those of the arms' copies
 
 
@@ -55,6 +57,7 @@ def train_synthesizer(
     labeller = None
     if _has_labeller(recipe):
         labeller = fitted_labeller(section, known, others, precision, resume / "labeller")
+        _warn_of_uneven(labeller.found, known.class_names, section.labeller.even_classes)
     inside = labeller if recipe.learns_labels else None  # a part of the recipe, not only beside it
     taught = _taught(known, others, inside, section)
     progress = _Progress(
@@ -172,8 +175,22 @@ def fitted_labeller(
         batch_size=budget.batch_size,
         seed=section.seed,
         precision=precision,
+        even_classes=budget.even_classes,
         resume=resume,
     )
+
+
+def _warn_of_uneven(found: NDArray[np.float32], names: Sequence[str], even_classes: bool) -> None:
+    """Warn where the classes found (n, classes) are far from even although the labeller took them for it."""
+    counts = np.bincount(found.argmax(axis=1), minlength=len(names))
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if even_classes and counts[most] > UNEVEN * counts[least]:
+        print(
+            f"warning: {counts[most]} unlabelled images are taken for `{names[most]}`, {counts[least]} for "
+            f"`{names[least]}`; if classes are so uneven, `train_synthesizer.labeller.even_classes: false` finds "
+            "the rare ones better",
+            file=sys.stderr,
+        )
 
 
 def _taught(known: ImageSet, others: ImageSet, inside: Labelling | None, section: TrainSynthesizer) -> ImageSet:

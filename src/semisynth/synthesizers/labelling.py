@@ -160,13 +160,15 @@ def train_labeller(
     batch_size: int,
     seed: int,
     precision: Precision = "float32",
+    even_classes: bool = True,
     resume: Path | None = None,
 ) -> Labelling:
     """Train a labeller on `labelled` and on `unlabelled` uint8 (n, side, side).
 
     `batch_size` unlabelled images a step, each seen twice, and a third as many labelled ones, the classes drawn
     evenly. Labels spread before every round, helped by what the last spreading found, and once more in the end.
-    The weights are averaged over about the last hundred steps. `resume` and errors: see `fit_resumable`.
+    With `even_classes`, all votes for a class weigh as much as those for another, see `spread`. The weights are
+    averaged over about the last hundred steps. `resume` and errors: see `fit_resumable`.
     ValueError where `epochs` does not divide the schedule's phases into whole epochs.
     """
     unit, rest = divmod(schedule.total, epochs)
@@ -187,7 +189,8 @@ def train_labeller(
         into = epoch * unit - schedule.contrast
         if into >= 0 and into % schedule.steps == 0:
             earlier = model.targets.numpy() if into else None
-            targets = propagated(averaged_labeller(model), labelled, unlabelled, strokes(), earlier)
+            averaged = averaged_labeller(model)
+            targets = propagated(averaged, labelled, unlabelled, strokes(), earlier, even=even_classes)
             model.targets.assign(targets)
             model.sureness.assign(certainty(targets) ** 2)
 

@@ -15,7 +15,7 @@ STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.2  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
-EVEN = 1e-6  # apart, at most, are votes that prefer no class
+UNDECIDED = 1e-6  # apart, at most, are votes that prefer no class
 _BLOCK = 500  # rows of similarities at a time: (500, n) float32
 
 
@@ -25,12 +25,14 @@ def propagate(
     labels: NDArray[np.int64],
     classes: int,
     votes: NDArray[np.float32] | None = None,
+    *,
+    even: bool = True,
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of images with `features` (n, d).
 
-    `known` (m, d) are the features of images with `labels` int64 (m,); `votes` and the rest: see `spread`.
+    `known` (m, d) are the features of images with `labels` int64 (m,); `votes`, `even` and the rest: see `spread`.
     """
-    return spread(graph_of(known, features), labels, classes, votes)
+    return spread(graph_of(known, features), labels, classes, votes, even=even)
 
 
 def graph_of(known: NDArray[np.float32], features: NDArray[np.float32]) -> sparse.csr_array:
@@ -56,22 +58,30 @@ def graph_of(known: NDArray[np.float32], features: NDArray[np.float32]) -> spars
 
 
 def spread(
-    graph: sparse.csr_array, labels: NDArray[np.int64], classes: int, votes: NDArray[np.float32] | None = None
+    graph: sparse.csr_array,
+    labels: NDArray[np.int64],
+    classes: int,
+    votes: NDArray[np.float32] | None = None,
+    *,
+    even: bool = True,
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of a graph's other images; the first have `labels` int64 (m,).
 
     Each class starts with the same mass, however many of its images are labelled; how large it grows, the graph
     alone decides. An image that no label reaches gets the same probability for every class. `votes` (n, classes),
     probabilities by another view of the images, spread like labels of less weight: a cluster without a label goes
-    where its images' votes do, as in co-training (Blum and Mitchell, COLT 1998); even ones are not cast.
+    where its images' votes do, as in co-training (Blum and Mitchell, COLT 1998); undecided ones are not cast. With
+    `even`, for classes that are about equally large, all votes for one weigh as much as all for another: where
+    they are few, each weighs more. Otherwise every vote weighs the same.
     """
     reach = reach_of(len(labels), graph.shape[0])
     start = np.zeros((graph.shape[0], classes), np.float32)
     start[np.arange(len(labels)), labels] = 1
     start /= np.maximum(start.sum(axis=0), 1)
     if votes is not None:
-        cast = np.where(np.ptp(votes, axis=1, keepdims=True) > EVEN, votes, 0)
-        start[len(labels) :] = VOTES * cast / np.maximum(cast.sum(axis=0), 1)
+        cast = np.where(np.ptp(votes, axis=1, keepdims=True) > UNDECIDED, votes, 0)
+        mass = cast.sum(axis=0) if even else cast.sum() / np.float32(classes)
+        start[len(labels) :] = VOTES * cast / np.maximum(mass, 1)
     belief = start
     for _ in range(STEPS):
         belief = np.float32(reach) * (graph @ belief) + np.float32(1 - reach) * start

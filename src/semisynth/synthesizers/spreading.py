@@ -51,13 +51,15 @@ def propagated(
     unlabelled: NDArray[np.uint8],
     strokes: Strokes,
     votes: NDArray[np.float32] | None = None,
+    *,
+    even: bool = True,
 ) -> NDArray[np.float32]:
     """Class probabilities float32 (n, classes) of the unlabelled images, by what two views of them agree on.
 
     Labels spread over the network's features and the strokes together, helped by `votes` (n, classes), what was
     found before, by default those of the strokes; then over the strokes alone, helped by the result. The two
     results are multiplied, as those of two views are in co-training (Blum and Mitchell, COLT 1998). `strokes` are
-    those of the same images.
+    those of the same images; `even`: see `spread`.
     """
     labels, classes = labelled.labels, labelled.classes
 
@@ -66,8 +68,8 @@ def propagated(
         return np.concatenate([_of_unit_length(seen), np.float32(STROKES) * beside], axis=1)
 
     others, known = features(unlabelled, strokes.unlabelled), features(labelled.images, strokes.labelled)
-    by_both = propagate(others, known, labels, classes, strokes.votes if votes is None else votes)
-    return agreed(by_both, spread(strokes.graph, labels, classes, by_both))
+    by_both = propagate(others, known, labels, classes, strokes.votes if votes is None else votes, even=even)
+    return agreed(by_both, spread(strokes.graph, labels, classes, by_both, even=even))
 
 
 def agreed(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
