@@ -169,7 +169,6 @@ def write_page() -> None:
         "".join(f"- `{name}`: {what}\n" for name, what in CONTENDERS.items() if name in set(rows["contender"])),
         "Ours reads, checks ids, decodes, scores by the ensemble and writes; `forward` is the network alone, and\n"
         "pyod's detectors score arrays in memory. One run each: some tenths of the ratios may be chance.\n"
-        "Before ff666346cc30 the ensemble did not look at strokes.\n",
         f"{processor()}, {cores()} cores. Written by `benchmarks/scoring_speed.py`.\n",
     ]
     write_text(PAGE, "\n".join(parts))
