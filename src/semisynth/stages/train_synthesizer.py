@@ -187,8 +187,7 @@ def _warn_of_uneven(found: NDArray[np.float32], names: Sequence[str], even_class
     if even_classes and counts[most] > UNEVEN * counts[least]:
         print(
             f"warning: {counts[most]} unlabelled images are taken for `{names[most]}`, {counts[least]} for "
-            f"`{names[least]}`; if classes are so uneven, `train_synthesizer.labeller.even_classes: false` finds "
-            "the rare ones better",
+            f"`{names[least]}`; if classes are so uneven, set `train_synthesizer.labeller.even_classes: false`",
             file=sys.stderr,
         )
 
