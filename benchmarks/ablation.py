@@ -44,8 +44,10 @@ def only_classes(model: LabellerModel, step: Any) -> tuple[float, Any]:
 SHARES: Callable[..., Any] = LabellerModel._shares
 PARTS: dict[str, list[Patch]] = {
     "nothing": [],
-    "votes of each view for the other": [(propagation, "VOTES", 0)],
-    "agreement of both views": [(spreading, "agreed", lambda by_both, by_strokes: by_both)],
+    "votes": [(propagation, "VOTES", 0)],
+    "doubt": [(propagation, "DOUBT", 0.0)],
+    "graph of strokes": [(spreading, "_halves", lambda neighbours, strokes: neighbours)],
+    "deformation": [(spreading, "_graph_of_deformed", lambda images, *near: propagation.graph_of_similar(*near))],
     "strokes beside the features": [(spreading, "STROKES", 0.0)],
     "contrast of two views": [(LabellerModel, "_shares", only_classes)],
     "views: widths of strokes": [(distortion, "STROKE", 0.0)],
@@ -155,9 +157,7 @@ def write_page() -> None:
         pages.append(markdown_table(head, lines, "l" + "r" * (len(head) - 1)))
     commits = ", ".join(rows["commit"].unique())
     if others := sorted(set(rows["part"]) - PARTS.keys()):
-        pages.append(
-            f"Of an earlier version, without the strokes: these rows, to which {', '.join(others)} belongs.\n"
-        )
+        pages.append(f"Of an earlier version: these rows, to which {', '.join(others)} belongs.\n")
     pages.append(
         f"`sure` is the share of images whose label has a probability of {SURE} or more. Without learning from "
         "spread labels there are half as many updates, on contrast alone; without contrast the first half of them "

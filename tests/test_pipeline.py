@@ -39,6 +39,7 @@ TINY = {
         "pseudo_per_class": 5,
         "pseudo_copies": 30,
         "pseudo_confidence": 0.0,
+        "propagated_confidence": 0.0,
     },
     "train_augmented": {"classifiers": ["cnn", "lightgbm", "svm", "logistic"]},
     "fit_detector": {"images": 400, "references": 50, "generated": 20},

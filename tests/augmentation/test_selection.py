@@ -62,3 +62,11 @@ def test_rounding_never_makes_a_confidence_above_1():
 def test_nobody_is_sure():
     chosen, labels, confidence = select_confident(planted([0.5], [0]), threshold=0.9, per_class=3, seed=0)
     assert len(chosen) == len(labels) == len(confidence) == 0
+
+
+@pytest.mark.parametrize("classes", [2, 10])
+def test_an_image_without_a_likeliest_class_is_never_taken(classes):
+    undecided = np.full((1, classes), 1 / classes, np.float32)
+    probabilities = np.concatenate([undecided, planted([0.55], [1], classes), undecided])
+    chosen, labels, _ = select_confident(probabilities, threshold=0.0, per_class=3, seed=0)
+    assert chosen.tolist() == labels.tolist() == [1]

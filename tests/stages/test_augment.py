@@ -131,6 +131,18 @@ def check_taught_alone(metrics, folder, teacher):
     np.testing.assert_array_equal(pseudo.labels, 1 - pseudo.images[:, 8, 8].astype(int) % 2)
 
 
+@pytest.mark.parametrize("has_classes", [True, False])
+def test_propagated_labels_have_a_threshold_of_their_own(folder, monkeypatch, has_classes):
+    others, sure = load_images(folder / "unlabelled.npz"), np.linspace(0.5, 1, 100)
+    save_propagated(folder / "synthesizer", others, np.stack([sure, 1 - sure], axis=1).astype(np.float32))
+    use_synthesizer(monkeypatch, learns_labels=has_classes, has_classes=has_classes, tells_classes=True)
+    for asked, share in ((0.9, 0.2), (0.75, 0.5)):
+        metrics = run(folder, pseudo_confidence=1.0, propagated_confidence=asked, pseudo_per_class=1000)
+        assert metrics["share_above_threshold"] == pytest.approx(share, abs=0.01)
+        assert metrics["pseudo_labels"]["a"] == round(100 * metrics["share_above_threshold"])
+    assert run(folder, propagated_confidence=0.0, pseudo_per_class=1000)["pseudo_labels"]["a"] == 99  # not a tie
+
+
 def found_wrong_labels(folder):
     """What a labeller is taken to have found: a wrong label for each image, to tell it from other teachers."""
     others = load_images(folder / "unlabelled.npz")

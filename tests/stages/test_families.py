@@ -37,7 +37,13 @@ SECTIONS = {
     | {"labelled_copies": 40, "lstm": {"codes": 8, "patch": 4, "temperature": 0.5}, "vae": {"latent_size": 3}}
     | {"labeller": LABELLER},
     "synthesize": {"per_class": 6, "candidates": 1.0, "confidence": 0.0, "given_confidence": 0.0},
-    "augment": {"classical_images": 6, "pseudo_per_class": 5, "pseudo_copies": 7, "pseudo_confidence": 0.5},
+    "augment": {
+        "classical_images": 6,
+        "pseudo_per_class": 5,
+        "pseudo_copies": 7,
+        "pseudo_confidence": 0.5,
+        "propagated_confidence": 0.5,
+    },
     "fit_detector": {"images": 200, "references": 40, "generated": 10, "precision": "float32"},
 }
 RESULTS = Path("results")

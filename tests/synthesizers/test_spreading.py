@@ -7,8 +7,9 @@ import pytest
 from semisynth.data.gradients import gradient_histograms
 from semisynth.data.imageset import ImageSet
 from semisynth.synthesizers import propagation, spreading
-from semisynth.synthesizers.propagation import propagate, spread
-from semisynth.synthesizers.spreading import COMPONENTS, STROKES, Strokes, agreed, propagated
+from semisynth.synthesizers.deformation import deformed_distances
+from semisynth.synthesizers.propagation import NEIGHBOURS, graph_of, graph_of_similar, neighbours, spread
+from semisynth.synthesizers.spreading import CHOSEN, COMPONENTS, FALL, STROKES, Strokes, propagated
 
 SIDE, CLASSES = 16, 3
 NAMES = ("lying", "standing", "slanting")
@@ -54,22 +55,35 @@ def test_strokes_vote_for_the_class_of_the_images_that_look_alike(few, many):
 
 
 def test_strokes_are_of_unit_length_and_as_alike_as_the_histograms_of_their_images(few, many):
+    features = Strokes.of(few, many[0]).features
+    assert features.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-4)
+    histograms = gradient_histograms(np.concatenate([few.images, many[0]]))
+    histograms /= np.linalg.norm(histograms, axis=1, keepdims=True)
+    np.testing.assert_allclose(features @ features.T, histograms @ histograms.T, atol=1e-3)  # 66 images in all
+
+
+def test_strokes_join_each_image_to_those_that_deform_into_it_with_least_loss(few, many):
+    images = np.concatenate([few.images, many[0]])
     strokes = Strokes.of(few, many[0])
-    for features, images in ((strokes.labelled, few.images), (strokes.unlabelled, many[0])):
-        assert features.dtype == np.float32
-        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-4)
-        histograms = gradient_histograms(images)
-        histograms /= np.linalg.norm(histograms, axis=1, keepdims=True)
-        np.testing.assert_allclose(features @ features.T, histograms @ histograms.T, atol=1e-3)  # 66 images in all
+    similar, nearest = neighbours(strokes.features, 50)
+    far = deformed_distances(images, nearest)
+    order = np.argsort(far, axis=1)[:, :CHOSEN]
+    least = np.take_along_axis(far, order, axis=1)
+    expected = graph_of(np.exp(-FALL * least / np.median(least)), np.take_along_axis(nearest, order, axis=1))
+    np.testing.assert_allclose(strokes.graph.toarray(), expected.toarray(), rtol=1e-5)
+    assert (order != np.arange(CHOSEN)).any()  # not those of the nearest histograms
+    both = (expected + graph_of_similar(similar[:, :NEIGHBOURS], nearest[:, :NEIGHBOURS])) / 2
+    np.testing.assert_allclose(strokes.votes, spread(both, few.labels, CLASSES), atol=1e-5)
 
 
 def test_no_more_components_are_kept_than_asked_for(few, many, monkeypatch):
-    assert Strokes.of(few, many[0]).labelled.shape == (6, 66)
+    assert Strokes.of(few, many[0]).features.shape == (66, 66)
     assert COMPONENTS > 66
     monkeypatch.setattr(spreading, "COMPONENTS", 12)
     monkeypatch.setattr(spreading, "_SAMPLE", 40)
     strokes = Strokes.of(few, many[0])
-    assert strokes.unlabelled.shape == (60, 12)
+    assert strokes.features.shape == (66, 12)
     np.testing.assert_array_equal(strokes.votes.argmax(axis=1), many[1])
 
 
@@ -83,6 +97,13 @@ def test_black_images_are_left_open(few, many, black):
     beliefs = propagated(seen, few, images, strokes)
     np.testing.assert_allclose(beliefs[60:], 1 / CLASSES)
     np.testing.assert_array_equal(beliefs[:60].argmax(axis=1), many[1])
+
+
+def test_nothing_but_black_images_is_left_open(few):
+    known = replace(few, images=np.zeros_like(few.images))
+    strokes = Strokes.of(known, np.zeros((9, SIDE, SIDE), np.uint8))
+    assert strokes.graph.nnz == 0
+    np.testing.assert_allclose(strokes.votes, 1 / CLASSES)
 
 
 def test_strokes_tell_apart_what_the_network_does_not(few, many):
@@ -101,16 +122,20 @@ def votes_for(classes):
     return np.eye(CLASSES, dtype=np.float32)[classes] * np.float32(0.997) + np.float32(0.001)
 
 
-def test_both_results_are_multiplied_of_which_the_first_votes_for_the_second(two, many, monkeypatch):
-    monkeypatch.setattr(spreading, "STROKES", 0.0)  # the first looks at the network's features alone
+def test_labels_spread_over_the_networks_neighbours_and_over_the_strokes(two, many, monkeypatch):
+    monkeypatch.setattr(spreading, "STROKES", 0.0)  # the first graph is of the network's features alone
     monkeypatch.setattr(propagation, "SHARPENING", 0.5)  # all are far from sure
     flat = np.concatenate([two.images, many[0]]).reshape(64, -1).astype(np.float32) / 127.5 - 1
     strokes, votes = Strokes.of(two, many[0]), votes_for(many[1])
     received = propagated(network_of(lambda pixels: 3 * pixels), two, many[0], strokes, votes)
-    first = propagate(flat[4:], flat[:4], two.labels, CLASSES, votes)
-    second = spread(strokes.graph, two.labels, CLASSES, first)
-    np.testing.assert_allclose(received, agreed(first, second), atol=1e-3)
-    for wrong in (first, second, agreed(first, spread(strokes.graph, two.labels, CLASSES))):
+    seen = graph_of_similar(*neighbours(flat, NEIGHBOURS))
+    expected = spread((seen + strokes.graph) / 2, two.labels, CLASSES, votes)
+    np.testing.assert_allclose(received, expected, atol=1e-3)
+    for wrong in (
+        spread(seen, two.labels, CLASSES, votes),
+        spread(strokes.graph, two.labels, CLASSES, votes),
+        spread((seen + strokes.graph) / 2, two.labels, CLASSES, strokes.votes),
+    ):
         assert np.abs(received - wrong).max() > 0.01
 
 
@@ -122,43 +147,32 @@ def test_a_way_of_writing_without_a_label_goes_where_votes_put_it(two, many, cou
 
 
 @pytest.mark.parametrize("even", [True, False])
-def test_whether_classes_are_even_reaches_both_spreadings(two, many, monkeypatch, even):
-    told = []
-
-    def watch(work):
-        return lambda *given, even: told.append((work.__name__, even)) or work(*given, even=even)
-
-    strokes = Strokes.of(two, many[0])
-    for work in (propagate, spread):
-        monkeypatch.setattr(spreading, work.__name__, watch(work))
+def test_whether_classes_are_even_is_told(two, many, monkeypatch, even):
+    told, strokes = [], Strokes.of(two, many[0])
+    monkeypatch.setattr(spreading, "spread", lambda *given, even: told.append(even) or spread(*given, even=even))
     propagated(blind(), two, many[0], strokes, even=even)
-    assert told == [("propagate", even), ("spread", even)]
-
-
-def test_agreement_by_hand():
-    first = np.array([[0.9, 0.1], [0.8, 0.2], [0.5, 0.5], [1e-12, 1]], np.float32)
-    second = np.array([[0.6, 0.4], [0.2, 0.8], [0.3, 0.7], [1, 1e-12]], np.float32)
-    received = agreed(first, second)
-    assert received.dtype == np.float32
-    np.testing.assert_allclose(
-        received, [[0.54 / 0.58, 0.04 / 0.58], [0.5, 0.5], [0.3, 0.7], [0.5, 0.5]], rtol=1e-5
-    )
+    assert told == [even]
 
 
 def test_both_views_have_their_say_whatever_the_length_of_the_networks_features(few, many, monkeypatch):
     strokes, received = Strokes.of(few, many[0]), []
 
-    def watch(*given, even):
-        received.append(given)
-        return propagate(*given, even=even)
+    def watch(rows, wanted):
+        received.append(rows)
+        return neighbours(rows, wanted)
 
-    monkeypatch.setattr(spreading, "propagate", watch)
+    monkeypatch.setattr(spreading, "neighbours", watch)
     for by in (1.0, 3.0):
         propagated(network_of(lambda pixels, by=by: by * pixels), few, many[0], strokes)
-    pixels = many[0].reshape(60, -1) / 127.5 - 1
+    pixels = np.concatenate([few.images, many[0]]).reshape(66, -1) / 127.5 - 1
     expected = pixels / np.linalg.norm(pixels, axis=1, keepdims=True)
-    for features, known, _, _, votes in received:
-        np.testing.assert_allclose(features, np.hstack([expected, STROKES * strokes.unlabelled]), atol=1e-5)
-        np.testing.assert_allclose(known[:, 256:], STROKES * strokes.labelled, atol=1e-6)
-        assert votes is strokes.votes
+    for rows in received:
+        np.testing.assert_allclose(rows, np.hstack([expected, STROKES * strokes.features]), atol=1e-5)
+    assert len(received) == 2
     assert 0 < STROKES < 1
+
+
+def test_without_earlier_results_the_strokes_vote(two, many):
+    strokes = Strokes.of(two, many[0])
+    received = propagated(blind(), two, many[0], strokes)
+    np.testing.assert_array_equal(received, propagated(blind(), two, many[0], strokes, strokes.votes))

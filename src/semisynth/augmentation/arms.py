@@ -42,7 +42,8 @@ def build_arm(
         images = given[part]
         if images is None:
             raise SemisynthError(
-                f"arm `{name}`: no image reaches `augment.pseudo_confidence`, lower it or drop the arm"
+                f"arm `{name}`: no image has a label that is sure enough for `augment.pseudo_confidence` or "
+                "`augment.propagated_confidence`, lower these or drop the arm"
             )
         _check_alike(images, labelled)
         marked.append(_marked(images, provenance_of_part[part]) if part in provenance_of_part else images)

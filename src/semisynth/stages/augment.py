@@ -13,7 +13,7 @@ from semisynth.augmentation.selection import average_probabilities, select_confi
 from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
-from semisynth.params import load_params
+from semisynth.params import Augment, load_params
 from semisynth.stages.runner import InputPath, OutputPath, ParamsPath, run_stage
 from semisynth.synthesizers.families import load_sampler
 from semisynth.synthesizers.model import Synthesizer
@@ -38,11 +38,11 @@ def augment(
     count = min(section.classical_images, known.pool)
     images, labels = transformed_copies(known.images, known.labels, count, seed=section.seed)
     classical = replace(known, images=images, labels=labels, provenance=None, confidence=None)
-    teacher, probabilities = _taught(baseline, synthesizer, others)
+    teacher, probabilities, threshold = _taught(baseline, synthesizer, others, section)
     pseudo = _pseudo_labelled(
         others,
         probabilities,
-        threshold=section.pseudo_confidence,
+        threshold=threshold,
         per_class=section.pseudo_per_class,
         seed=section.seed,
     )
@@ -63,7 +63,7 @@ def augment(
         "teacher": teacher,
         "arms": counts,
         "pseudo_labels": dict(zip(known.class_names, histogram.tolist(), strict=True)),
-        "share_above_threshold": float((probabilities.max(axis=1) >= section.pseudo_confidence).mean()),
+        "share_above_threshold": float((probabilities.max(axis=1) >= threshold).mean()),
     }
     write_json(results / "metrics.json", metrics)
 
@@ -74,23 +74,26 @@ def _copies(taught: ImageSet, count: int, seed: int) -> ImageSet:
     return replace(copies, images=transform(copies.images, seed=seed, stream=_TAUGHT))
 
 
-def _taught(baseline: Path, synthesizer: Path, others: ImageSet) -> tuple[list[str], NDArray[np.float32]]:
-    """Name the members of the teacher, and their mean probabilities (n, classes) for the images of `others`.
+def _taught(
+    baseline: Path, synthesizer: Path, others: ImageSet, section: Augment
+) -> tuple[list[str], NDArray[np.float32], float]:
+    """Name the members of the teacher, their mean probabilities (n, classes) of `others`, and how sure to be.
 
     A network that has learned from the unlabelled images, of the recipe or beside it, is the better teacher alone;
     a recipe without a discriminator is none.
     """
     model = load_sampler(synthesizer)
     if isinstance(model, Synthesizer) and model.recipe.learns_labels:
-        return [f"labels that {model.recipe.name} propagates"], load_propagated(synthesizer, others)
+        members = [f"labels that {model.recipe.name} propagates"]
+        return members, load_propagated(synthesizer, others), section.propagated_confidence
     if not model.has_classes:
         members = [f"labels that the labeller beside {model.recipe.name} propagates"]
-        return members, load_propagated(synthesizer, others)
+        return members, load_propagated(synthesizer, others), section.propagated_confidence
     classifier = load_best(baseline)
     beliefs = {classifier.name: classifier.predict_proba(others.images)}
     if model.tells_classes:
         beliefs[f"class head of {model.recipe.name}"] = model.class_probabilities(others.images)
-    return list(beliefs), average_probabilities(list(beliefs.values()))
+    return list(beliefs), average_probabilities(list(beliefs.values())), section.pseudo_confidence
 
 
 def _pseudo_labelled(

@@ -10,45 +10,28 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 NEIGHBOURS = 10
-POWER = 4  # of the cosine similarity, which gives an edge its weight
+POWER = 30  # of the cosine similarity, which gives an edge its weight
 STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.2  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
+DOUBT = 0.1  # added to the belief in each class, where that in the likeliest is 1 for the image in the middle
 UNDECIDED = 1e-6  # apart, at most, are votes that prefer no class
 _BLOCK = 500  # rows of similarities at a time: (500, n) float32
 
 
-def propagate(
-    features: NDArray[np.float32],
-    known: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    classes: int,
-    votes: NDArray[np.float32] | None = None,
-    *,
-    even: bool = True,
-) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of images with `features` (n, d).
+def graph_of_similar(similar: NDArray[np.float32], nearest: NDArray[np.integer]) -> sparse.csr_array:
+    """As `graph_of`, for the cosine similarities of `neighbours`, of which each row's first ten count."""
+    return graph_of(np.maximum(similar[:, :NEIGHBOURS], 0) ** POWER, nearest[:, :NEIGHBOURS])
 
-    `known` (m, d) are the features of images with `labels` int64 (m,); `votes`, `even` and the rest: see `spread`.
+
+def graph_of(weights: NDArray[np.float32], nearest: NDArray[np.integer]) -> sparse.csr_array:
+    """What labels spread over: sparse float32 (n, n), where each image is joined to its `nearest` (n, k).
+
+    Symmetric, an edge with the larger one of two `weights` (n, k), none of them negative, and normalised. An image
+    without a weight stands alone.
     """
-    return spread(graph_of(known, features), labels, classes, votes, even=even)
-
-
-def graph_of(known: NDArray[np.float32], features: NDArray[np.float32]) -> sparse.csr_array:
-    """What labels spread over: sparse float32 (m + n, m + n), first the images with `known` features (m, d).
-
-    The symmetrically normalised graph of nearest neighbours, with 0 on its diagonal. An image whose features are
-    0, or at a right angle to all others, stands alone. ValueError where there are fewer than two images.
-    """
-    rows = np.concatenate([known, features])
-    count = len(rows)
-    if count < 2:
-        raise ValueError(f"expected two images at least, received {count}")
-    wanted = min(NEIGHBOURS, count - 1)
-    units = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
-    similar, nearest = _neighbours(np.asarray(units, np.float32), wanted)
-    weights = np.maximum(similar, 0) ** POWER
+    count, wanted = nearest.shape
     origins = np.repeat(np.arange(count), wanted)
     edges = sparse.csr_array((weights.ravel(), (origins, nearest.ravel())), shape=(count, count))
     edges = edges.maximum(edges.T)
@@ -68,11 +51,12 @@ def spread(
     """Class probabilities float32 (n, classes) of a graph's other images; the first have `labels` int64 (m,).
 
     Each class starts with the same mass, however many of its images are labelled; how large it grows, the graph
-    alone decides. An image that no label reaches gets the same probability for every class. `votes` (n, classes),
-    probabilities by another view of the images, spread like labels of less weight: a cluster without a label goes
-    where its images' votes do, as in co-training (Blum and Mitchell, COLT 1998); undecided ones are not cast. With
-    `even`, for classes that are about equally large, all votes for one weigh as much as all for another: where
-    they are few, each weighs more. Otherwise every vote weighs the same.
+    alone decides. An image that labels hardly reach, by `DOUBT` of what reaches the one in the middle, stays
+    undecided, and one that none reaches gets the same probability for every class. `votes` (n, classes),
+    probabilities found before, spread like labels of less weight: a cluster without a label goes where its images'
+    votes do, as in co-training (Blum and Mitchell, COLT 1998); undecided ones are not cast. With `even`, for
+    classes that are about equally large, all votes for one weigh as much as all for another: where they are few,
+    each weighs more. Otherwise every vote weighs the same.
     """
     reach = reach_of(len(labels), graph.shape[0])
     start = np.zeros((graph.shape[0], classes), np.float32)
@@ -86,6 +70,7 @@ def spread(
     for _ in range(STEPS):
         belief = np.float32(reach) * (graph @ belief) + np.float32(1 - reach) * start
     reached = belief[len(labels) :].astype(np.float64)
+    reached += DOUBT * np.median(reached.max(axis=1)) if len(reached) else 0
     reached = (reached / np.maximum(reached.max(axis=1, keepdims=True), 1e-300)) ** SHARPENING + 1e-12
     return np.asarray(reached / reached.sum(axis=1, keepdims=True), np.float32)
 
@@ -105,9 +90,17 @@ def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(np.clip(1 - entropy / np.log(probabilities.shape[1]), 0, 1), np.float32)
 
 
-def _neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
-    """Cosine similarity and index, each (n, wanted), of each unit row's nearest others."""
-    everything = tf.constant(rows)
+def neighbours(rows: NDArray[np.float32], wanted: int) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Cosine similarity and index, each (n, k), of each row's nearest others, the nearest first.
+
+    k is `wanted`, or less where there are not so many `rows` (n, d). A row of zeros is as similar to any other.
+    ValueError where there are fewer than two.
+    """
+    if len(rows) < 2:
+        raise ValueError(f"expected two images at least, received {len(rows)}")
+    wanted = min(wanted, len(rows) - 1)
+    units = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    everything = tf.constant(units, tf.float32)
     similar, nearest = [], []
     for start in range(0, len(rows), _BLOCK):
         block = tf.matmul(everything[start : start + _BLOCK], everything, transpose_b=True)

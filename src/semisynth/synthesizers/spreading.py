@@ -10,10 +10,14 @@ from scipy import sparse
 
 from semisynth.data.gradients import gradient_histograms
 from semisynth.data.imageset import ImageSet
-from semisynth.synthesizers.propagation import graph_of, propagate, spread
+from semisynth.synthesizers.deformation import deformed_distances
+from semisynth.synthesizers.propagation import NEIGHBOURS, graph_of, graph_of_similar, neighbours, spread
 from semisynth.training.inference import batched_outputs
 
 COMPONENTS = 128  # of the histograms, at most: their neighbours hardly change, and are found faster
+CANDIDATES = 50  # nearest by the histograms, of which those are chosen that deform least
+CHOSEN = 5
+FALL = 2.0  # an edge of the median distance has a weight of exp(-2)
 STROKES = 0.6  # the length of the strokes' part of an image's features, where the network's has 1
 _SAMPLE = 5000  # images, at most, that the components are found of
 
@@ -22,27 +26,29 @@ _SAMPLE = 5000  # images, at most, that the components are found of
 class Strokes:
     """How the strokes of images run, which takes no learning: a second view of them, beside a network's features.
 
-    `labelled` float32 (m, d) and `unlabelled` (n, d) are features of length 1, 0 of even images; `graph` is that
-    of their neighbours; `votes` float32 (n, classes) are the class probabilities of the unlabelled images, spread
-    over it alone. They err elsewhere than the network does: distortions that it learns to see through can part a
-    way of writing, as a crossed seven, from its class.
+    Of m labelled images and n unlabelled ones behind them: `features` float32 (m + n, d) of length 1, 0 of even
+    images; a `graph` of those that a little deformation makes alike; and `votes` float32 (n, classes), the class
+    probabilities of the unlabelled ones, spread over it and the features' neighbours. They err elsewhere than the
+    network does: distortions that it learns to see through can part a way of writing, as a crossed seven, from its
+    class.
     """
 
-    labelled: NDArray[np.float32]
-    unlabelled: NDArray[np.float32]
+    features: NDArray[np.float32]
     graph: sparse.csr_array
     votes: NDArray[np.float32]
 
     @classmethod
     def of(cls, labelled: ImageSet, unlabelled: NDArray[np.uint8]) -> Self:
         """The strokes of `labelled` images and of `unlabelled` uint8 (n, side, side)."""
-        histograms = _of_unit_length(gradient_histograms(np.concatenate([labelled.images, unlabelled])))
+        images = np.concatenate([labelled.images, unlabelled])
+        histograms = _of_unit_length(gradient_histograms(images))
         some = histograms[:: -(-len(histograms) // _SAMPLE)]
         components = np.linalg.svd(some, full_matrices=False).Vh[:COMPONENTS]
         features = _of_unit_length(histograms @ components.T)
-        known, others = features[: len(labelled)], features[len(labelled) :]
-        graph = graph_of(known, others)
-        return cls(known, others, graph, spread(graph, labelled.labels, labelled.classes))
+        similar, nearest = neighbours(features, CANDIDATES)
+        graph = _graph_of_deformed(images, similar, nearest)
+        both = _halves(graph_of_similar(similar, nearest), graph)
+        return cls(features, graph, spread(both, labelled.labels, labelled.classes))
 
 
 def propagated(
@@ -54,28 +60,34 @@ def propagated(
     *,
     even: bool = True,
 ) -> NDArray[np.float32]:
-    """Class probabilities float32 (n, classes) of the unlabelled images, by what two views of them agree on.
+    """Class probabilities float32 (n, classes) of the unlabelled images.
 
-    Labels spread over the network's features and the strokes together, helped by `votes` (n, classes), what was
-    found before, by default those of the strokes; then over the strokes alone, helped by the result. The two
-    results are multiplied, as those of two views are in co-training (Blum and Mitchell, COLT 1998). `strokes` are
-    those of the same images; `even`: see `spread`.
+    Labels spread over two graphs at once: of neighbours in the network's features and the strokes' together, and
+    of the `strokes` of the same images. They are helped by `votes` (n, classes), what was found before, by default
+    those of the strokes; `even`: see `spread`.
     """
-    labels, classes = labelled.labels, labelled.classes
-
-    def features(images: NDArray[np.uint8], beside: NDArray[np.float32]) -> NDArray[np.float32]:
-        seen = batched_outputs(lambda batch: network(batch, training=False), images)["features"]
-        return np.concatenate([_of_unit_length(seen), np.float32(STROKES) * beside], axis=1)
-
-    others, known = features(unlabelled, strokes.unlabelled), features(labelled.images, strokes.labelled)
-    by_both = propagate(others, known, labels, classes, strokes.votes if votes is None else votes, even=even)
-    return agreed(by_both, spread(strokes.graph, labels, classes, by_both, even=even))
+    images = np.concatenate([labelled.images, unlabelled])
+    seen = batched_outputs(lambda batch: network(batch, training=False), images)["features"]
+    together = np.concatenate([_of_unit_length(seen), np.float32(STROKES) * strokes.features], axis=1)
+    both = _halves(graph_of_similar(*neighbours(together, NEIGHBOURS)), strokes.graph)
+    votes = strokes.votes if votes is None else votes
+    return spread(both, labelled.labels, labelled.classes, votes, even=even)
 
 
-def agreed(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The normalised product of two views' class probabilities float32 (n, classes), none of them 0."""
-    together = first.astype(np.float64) * second
-    return np.asarray(together / together.sum(axis=1, keepdims=True), np.float32)
+def _graph_of_deformed(
+    images: NDArray[np.uint8], similar: NDArray[np.float32], nearest: NDArray[np.int32]
+) -> sparse.csr_array:
+    """Joins each image to those of its `nearest` (n, k), `similar` to it, that deform into it with least loss."""
+    far = np.where(similar > 0, deformed_distances(images, nearest), np.float32(np.inf))
+    order = np.argsort(far, axis=1, kind="stable")[:, :CHOSEN]
+    least = np.take_along_axis(far, order, axis=1)
+    usual = np.median(least[np.isfinite(least)]) if np.isfinite(least).any() else 1
+    weights = np.exp(-FALL * least / max(float(usual), 1e-12))
+    return graph_of(weights, np.take_along_axis(nearest, order, axis=1))
+
+
+def _halves(first: sparse.csr_array, second: sparse.csr_array) -> sparse.csr_array:
+    return (first + second) * np.float32(0.5)
 
 
 def _of_unit_length(rows: NDArray[np.float32]) -> NDArray[np.float32]:
