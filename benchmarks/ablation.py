@@ -25,6 +25,7 @@ from semisynth.files import write_csv, write_text
 from semisynth.reporting.tables import markdown_table
 from semisynth.synthesizers import propagation, spreading
 from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
+from semisynth.synthesizers.propagation import graph_of_similar
 from semisynth.training import distortion
 from semisynth.training.precision import resolve_precision
 
@@ -46,8 +47,8 @@ PARTS: dict[str, list[Patch]] = {
     "nothing": [],
     "votes": [(propagation, "VOTES", 0)],
     "doubt": [(propagation, "DOUBT", 0.0)],
-    "graph of strokes": [(spreading, "_halves", lambda neighbours, strokes: neighbours)],
-    "deformation": [(spreading, "_graph_of_deformed", lambda images, *near: propagation.graph_of_similar(*near))],
+    "graph of deformation": [(spreading, "_mean_of", lambda neighbours, deformed: neighbours)],
+    "deformation, for histograms": [(spreading, "_graph_of_deformed", lambda _, *near: graph_of_similar(*near))],
     "strokes beside the features": [(spreading, "STROKES", 0.0)],
     "contrast of two views": [(LabellerModel, "_shares", only_classes)],
     "views: widths of strokes": [(distortion, "STROKE", 0.0)],

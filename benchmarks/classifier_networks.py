@@ -3,7 +3,7 @@
     dvc repro download && python benchmarks/classifier_networks.py
 
 15,000 of the training images are held out; no test image is read. Each network learns from the rest with
-transformed copies, and from 100 labelled images alone, by the schedule that suits it. Appends a row for each
+transformed copies, and from 100 labelled images alone, by a schedule that suits it. Appends a row for each
 training to benchmarks/classifier_networks.csv, leaves out what is there, and writes the table beside it.
 """
 

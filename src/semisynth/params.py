@@ -261,7 +261,9 @@ class Augment(Section):
     pseudo_copies: Positive = Field(
         description="transformed copies of labelled and pseudo-labelled images, at most"
     )
-    pseudo_confidence: Probability = Field(description="least probability of a label that classifiers give")
+    pseudo_confidence: Probability = Field(
+        description="least probability of a label, by the best baseline classifier and the recipe's class head"
+    )
     propagated_confidence: Probability = Field(
         description="the same, of one that a labeller propagated: few are wrong, and hard images teach most"
     )

@@ -68,7 +68,9 @@ def test_an_unknown_arm_is_refused(parts):
 def test_without_pseudo_labels_only_the_arms_that_need_them_are_refused(parts):
     without = parts | {"pseudo": None, "copies": None}
     assert len(build_arm("synthetic+classical", **without)) == 9
-    with pytest.raises(SemisynthError, match=r"arm `all`: .*`augment\.pseudo_confidence`"):
+    with pytest.raises(
+        SemisynthError, match=r"arm `all`: .*pseudo_confidence` or `augment\.propagated_confidence`"
+    ):
         build_arm("all", **without)
 
 

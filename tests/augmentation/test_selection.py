@@ -65,7 +65,7 @@ def test_nobody_is_sure():
 
 
 @pytest.mark.parametrize("classes", [2, 10])
-def test_an_image_without_a_likeliest_class_is_never_taken(classes):
+def test_an_image_whose_classes_are_all_alike_is_never_taken(classes):
     undecided = np.full((1, classes), 1 / classes, np.float32)
     probabilities = np.concatenate([undecided, planted([0.55], [1], classes), undecided])
     chosen, labels, _ = select_confident(probabilities, threshold=0.0, per_class=3, seed=0)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import sparse
 
 from semisynth.synthesizers import propagation
 from semisynth.synthesizers.propagation import (
@@ -85,6 +86,19 @@ def test_what_labels_hardly_reach_is_in_doubt():
     assert (received[:100, 0] > 0.99).all()
     assert (received[100:, 1] > 0.5).all()
     assert (np.delete(received[100:, 1], 15) < 0.9).all()
+
+
+@pytest.mark.parametrize("unreached", [3, 40])
+def test_doubt_is_measured_by_the_images_that_labels_reach(unreached):
+    """Twenty reached, one on a thin edge to them, others alone: fewer than these, or more."""
+    count = 22 + unreached
+    edges = np.zeros((count, count), np.float32)
+    edges[:21, :21] = (1 - np.eye(21)) / 21
+    edges[20, 21] = edges[21, 20] = 1e-4
+    received = spread(sparse.csr_array(edges), labels(0), 2)
+    assert (received[:20, 0] > 0.99).all()
+    assert 0.5 < received[20, 0] < 0.6
+    np.testing.assert_allclose(received[21:], 0.5)
 
 
 def test_even_votes_say_nothing():

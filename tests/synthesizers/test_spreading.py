@@ -99,6 +99,28 @@ def test_black_images_are_left_open(few, many, black):
     np.testing.assert_array_equal(beliefs[:60].argmax(axis=1), many[1])
 
 
+@pytest.mark.parametrize("count", [1, 2, 4, 9])
+def test_a_few_images_are_enough(few, many, count):
+    """Fewer than are compared, or even than are chosen."""
+    strokes = Strokes.of(few, many[0][:count])
+    assert strokes.graph.shape == (6 + count, 6 + count)
+    np.testing.assert_array_equal(strokes.votes.argmax(axis=1), many[1][:count])
+
+
+def test_copies_say_nothing_of_how_far_others_are(many):
+    """Each image four times: most of those chosen are copies, at distance 0."""
+    images, classes = np.tile(many[0][:12], (4, 1, 1)), np.tile(many[1][:12], 4)
+    strokes = Strokes.of(ImageSet(images[:12], classes[:12], NAMES, "bars", 48), images[12:])
+    _, nearest = neighbours(strokes.features, 50)
+    far = deformed_distances(images, nearest)
+    order = np.argsort(far, axis=1, kind="stable")[:, :CHOSEN]
+    least = np.take_along_axis(far, order, axis=1)
+    assert np.median(least) == 0
+    weights = np.exp(-FALL * least / np.median(least[least > 0]))
+    expected = graph_of(weights, np.take_along_axis(nearest, order, axis=1))
+    np.testing.assert_allclose(strokes.graph.toarray(), expected.toarray(), rtol=1e-4, atol=1e-7)
+
+
 def test_nothing_but_black_images_is_left_open(few):
     known = replace(few, images=np.zeros_like(few.images))
     strokes = Strokes.of(known, np.zeros((9, SIDE, SIDE), np.uint8))

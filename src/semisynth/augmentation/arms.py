@@ -42,8 +42,8 @@ def build_arm(
         images = given[part]
         if images is None:
             raise SemisynthError(
-                f"arm `{name}`: no image has a label that is sure enough for `augment.pseudo_confidence` or "
-                "`augment.propagated_confidence`, lower these or drop the arm"
+                f"arm `{name}`: no label is as sure as `augment.pseudo_confidence` or "
+                "`augment.propagated_confidence` asks, lower it or drop the arm"
             )
         _check_alike(images, labelled)
         marked.append(_marked(images, provenance_of_part[part]) if part in provenance_of_part else images)

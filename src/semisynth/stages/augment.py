@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semisynth.augmentation.arms import build_arm, provenance_counts
 from semisynth.augmentation.classical import sources_of_copies, transform, transformed_copies
-from semisynth.augmentation.selection import average_probabilities, select_confident
+from semisynth.augmentation.selection import average_probabilities, select_confident, sure_enough
 from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
@@ -63,7 +63,7 @@ def augment(
         "teacher": teacher,
         "arms": counts,
         "pseudo_labels": dict(zip(known.class_names, histogram.tolist(), strict=True)),
-        "share_above_threshold": float((probabilities.max(axis=1) >= threshold).mean()),
+        "share_above_threshold": float(sure_enough(probabilities, threshold).mean()),
     }
     write_json(results / "metrics.json", metrics)
 
@@ -99,7 +99,7 @@ def _taught(
 def _pseudo_labelled(
     others: ImageSet, probabilities: NDArray[np.float32], *, threshold: float, per_class: int, seed: int
 ) -> ImageSet | None:
-    """Label a random choice of the images that the teacher is sure of; None where it is sure of none."""
+    """Label a random choice of the images that the teacher is sure enough of; None where there are none."""
     chosen, labels, confidence = select_confident(
         probabilities, threshold=threshold, per_class=per_class, seed=seed
     )

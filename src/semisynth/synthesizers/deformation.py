@@ -32,21 +32,23 @@ def deformed_distances(images: NDArray[np.uint8], others: NDArray[np.integer]) -
     not each of the other one.
     """
     count, wanted = others.shape
-    side = images.shape[1] if images.shape[1] <= LARGEST else images.shape[1] // 2
-    compiled = _compiled(max(1, round(REACH * side)))
-    rows = max(1, _PAIRS // max(1, wanted))
-    found = np.empty(others.shape, np.float32)
+    at_a_time = max(1, _PAIRS // wanted)
 
-    def compare(start: int) -> None:
-        some = np.arange(start, start + rows) % count  # the first ones fill up the last batch: one shape for all
-        both = (images[some, np.newaxis], images[others[some]])
-        told = compiled(*(tf.constant(_grey_levels(part)) for part in both)).numpy()
-        found[start : start + rows] = told[: count - start]
+    def compared(start: int) -> NDArray[np.float32]:
+        some = np.arange(start, start + at_a_time) % count  # the first fill up the last batch: one shape for all
+        return _compared(images[some], images[others[some]])[: count - start]
 
-    tasks = {str(start): partial(compare, start) for start in range(0, count, rows)}
-    for _ in track(side_by_side(tasks), "neighbours, batches", len(tasks)):
-        pass
-    return found
+    tasks = {str(start): partial(compared, start) for start in range(0, count, at_a_time)}
+    parts = dict(track(side_by_side(tasks), "neighbours, batches", len(tasks)))
+    return np.concatenate([parts[start] for start in tasks])
+
+
+def _compared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Of images (b, side, side) from others (b, k, side, side): (b, k)."""
+    levels = [tf.constant(_grey_levels(part)) for part in (images[:, np.newaxis], others)]
+    reach = max(1, round(REACH * levels[0].shape[2]))
+    with tf.device("CPU"):  # with XLA: TensorFlow alone keeps every place's differences in memory
+        return np.asarray(_compiled(reach)(*levels))
 
 
 @cache

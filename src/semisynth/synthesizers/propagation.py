@@ -15,7 +15,7 @@ STAY, LEAST_STAY, MOST_STAY = 5.0, 0.01, 0.2  # see `reach_of`
 STEPS = 50
 SHARPENING = 4  # exponent of the beliefs, which the walk blurs
 VOTES = 3  # the mass of all votes for a class, where its labels together have 1
-DOUBT = 0.1  # added to the belief in each class, where that in the likeliest is 1 for the image in the middle
+DOUBT = 0.1  # added to the belief in each class, where the image in the middle of those reached has 1 in its own
 UNDECIDED = 1e-6  # apart, at most, are votes that prefer no class
 _BLOCK = 500  # rows of similarities at a time: (500, n) float32
 
@@ -51,8 +51,9 @@ def spread(
     """Class probabilities float32 (n, classes) of a graph's other images; the first have `labels` int64 (m,).
 
     Each class starts with the same mass, however many of its images are labelled; how large it grows, the graph
-    alone decides. An image that labels hardly reach, by `DOUBT` of what reaches the one in the middle, stays
-    undecided, and one that none reaches gets the same probability for every class. `votes` (n, classes),
+    alone decides. An image that labels hardly reach, by `DOUBT` of what reaches the one in the middle, stays in
+    doubt, as more images of a large class do than of a small one. What none reaches gets the same probability for
+    every class. `votes` (n, classes),
     probabilities found before, spread like labels of less weight: a cluster without a label goes where its images'
     votes do, as in co-training (Blum and Mitchell, COLT 1998); undecided ones are not cast. With `even`, for
     classes that are about equally large, all votes for one weigh as much as all for another: where they are few,
@@ -70,7 +71,9 @@ def spread(
     for _ in range(STEPS):
         belief = np.float32(reach) * (graph @ belief) + np.float32(1 - reach) * start
     reached = belief[len(labels) :].astype(np.float64)
-    reached += DOUBT * np.median(reached.max(axis=1)) if len(reached) else 0
+    most = reached.max(axis=1)
+    if most.any():
+        reached += DOUBT * np.median(most[most > 0])
     reached = (reached / np.maximum(reached.max(axis=1, keepdims=True), 1e-300)) ** SHARPENING + 1e-12
     return np.asarray(reached / reached.sum(axis=1, keepdims=True), np.float32)
 

@@ -41,13 +41,10 @@ class Strokes:
     def of(cls, labelled: ImageSet, unlabelled: NDArray[np.uint8]) -> Self:
         """The strokes of `labelled` images and of `unlabelled` uint8 (n, side, side)."""
         images = np.concatenate([labelled.images, unlabelled])
-        histograms = _of_unit_length(gradient_histograms(images))
-        some = histograms[:: -(-len(histograms) // _SAMPLE)]
-        components = np.linalg.svd(some, full_matrices=False).Vh[:COMPONENTS]
-        features = _of_unit_length(histograms @ components.T)
+        features = _features_of(images)
         similar, nearest = neighbours(features, CANDIDATES)
         graph = _graph_of_deformed(images, similar, nearest)
-        both = _halves(graph_of_similar(similar, nearest), graph)
+        both = _mean_of(graph_of_similar(similar, nearest), graph)
         return cls(features, graph, spread(both, labelled.labels, labelled.classes))
 
 
@@ -66,10 +63,13 @@ def propagated(
     of the `strokes` of the same images. They are helped by `votes` (n, classes), what was found before, by default
     those of the strokes; `even`: see `spread`.
     """
-    images = np.concatenate([labelled.images, unlabelled])
-    seen = batched_outputs(lambda batch: network(batch, training=False), images)["features"]
-    together = np.concatenate([_of_unit_length(seen), np.float32(STROKES) * strokes.features], axis=1)
-    both = _halves(graph_of_similar(*neighbours(together, NEIGHBOURS)), strokes.graph)
+
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return batched_outputs(lambda batch: network(batch, training=False), images)["features"]
+
+    seen = _of_unit_length(np.concatenate([features(labelled.images), features(unlabelled)]))
+    together = np.concatenate([seen, np.float32(STROKES) * strokes.features], axis=1)
+    both = _mean_of(graph_of_similar(*neighbours(together, NEIGHBOURS)), strokes.graph)
     votes = strokes.votes if votes is None else votes
     return spread(both, labelled.labels, labelled.classes, votes, even=even)
 
@@ -81,12 +81,20 @@ def _graph_of_deformed(
     far = np.where(similar > 0, deformed_distances(images, nearest), np.float32(np.inf))
     order = np.argsort(far, axis=1, kind="stable")[:, :CHOSEN]
     least = np.take_along_axis(far, order, axis=1)
-    usual = np.median(least[np.isfinite(least)]) if np.isfinite(least).any() else 1
-    weights = np.exp(-FALL * least / max(float(usual), 1e-12))
-    return graph_of(weights, np.take_along_axis(nearest, order, axis=1))
+    apart = least[np.isfinite(least) & (least > 0)]  # copies say nothing of how far others are
+    usual = float(np.median(apart)) if apart.size else 1.0
+    return graph_of(np.exp(-FALL * least / usual), np.take_along_axis(nearest, order, axis=1))
 
 
-def _halves(first: sparse.csr_array, second: sparse.csr_array) -> sparse.csr_array:
+def _features_of(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """The main components (n, d) of gradient histograms, of unit length, or 0."""
+    histograms = _of_unit_length(gradient_histograms(images))
+    some = histograms[:: -(-len(histograms) // _SAMPLE)]
+    components = np.linalg.svd(some, full_matrices=False).Vh[:COMPONENTS]
+    return _of_unit_length(histograms @ components.T)
+
+
+def _mean_of(first: sparse.csr_array, second: sparse.csr_array) -> sparse.csr_array:
     return (first + second) * np.float32(0.5)
 
 
