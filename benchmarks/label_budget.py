@@ -30,8 +30,9 @@ run) nor the two stages of anomaly scoring (half a minute). Draw 0 with 100 labe
 commit is that of the code that ran, whose default settings it used: before 5c3cab25821e there were half as many
 synthetic images, of latents as they were trained; before 8acb1c3776b2 the CNN was the book's; before 1be03bf1df89
 labels spread without strokes; before 03a1013799cf LightGBM told 255 grey levels apart; before 226903ec374d the two
-views that labels spread over did not vote for each other; before d673b1b55768 labels did not spread over neighbours
-by deformation, arms took labels of a probability of .9 or more alone, and the CNN trained for 2,800 updates at most.
+views that labels spread over did not vote for each other; before d673b1b55768 labels did not spread over
+neighbours by deformation, arms took labels of a probability of .9 or more alone, and the CNN trained for 2,800
+updates at most.
 """
 
 
