@@ -47,12 +47,13 @@ def _compared(images: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[n
     """Of images (b, side, side) from others (b, k, side, side): (b, k)."""
     levels = [tf.constant(_grey_levels(part)) for part in (images[:, np.newaxis], others)]
     reach = max(1, round(REACH * levels[0].shape[2]))
-    with tf.device("CPU"):  # with XLA: TensorFlow alone keeps every place's differences in memory
+    with tf.device("CPU"):  # a GPU's compiler may be missing; the processor's comes with TensorFlow
         return np.asarray(_compiled(reach)(*levels))
 
 
 @cache
 def _compiled(reach: int) -> Any:
+    """By XLA, which makes one loop of many operations that would each write all pixels to memory."""
     return tf.function(partial(_distances, reach=reach), jit_compile=True)
 
 
