@@ -55,8 +55,8 @@ def spread(
     doubt, as more images of a large class do than of a small one. What none reaches gets the same probability for
     every class. `votes` (n, classes), probabilities found before, spread like labels of less weight: a cluster
     without a label goes where its images' votes do, as in co-training (Blum and Mitchell, COLT 1998); undecided
-    ones are not cast. With `even`, for classes that are about equally large, all votes for one weigh as much as all
-    for another: where they are few, each weighs more. Otherwise every vote weighs the same.
+    ones are not cast. With `even`, for classes that are about equally large, all votes for one weigh as much as
+    all for another: where they are few, each weighs more. Otherwise every vote weighs the same.
     """
     reach = reach_of(len(labels), graph.shape[0])
     start = np.zeros((graph.shape[0], classes), np.float32)
