@@ -237,7 +237,7 @@ def write_page() -> None:
             "False alarms among normal test images, mean over the cases (least to most):\n",
             alarm_table(own),
         ]
-        chart[f"{title}, {steps} updates"] = (
+        chart[f"{title}, {steps} + {labeller_steps} updates"] = (
             100 * group[group["target"] != ALL_DIGITS].groupby("detector", sort=False)["auroc"].mean()
         )
     names = list(dict.fromkeys(rows["detector"]))

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,73 +47,117 @@ def train_synthesizer(
 ) -> None:
     """Train one generative recipe on the labelled and the unlabelled images."""
     section = load_params(params).train_synthesizer
-    recipe = described(section.recipe_source)
-    known, others = load_images(labelled), load_images(unlabelled)
-    batch_size = section.batch_size or recipe.batch_size
-    _check(recipe, known, batch_size)
-    epochs, steps = _epochs_and_steps(section, known.pool, batch_size)
-    precision = resolve_precision(section.precision)
-    resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, [labelled, unlabelled])
-
-    labeller = None
-    if _has_labeller(recipe):
-        labeller = fitted_labeller(section, known, others, precision, resume / "labeller")
-        _warn_of_uneven(labeller.found, known.class_names, section.labeller.even_classes)
-    inside = labeller if recipe.learns_labels else None  # a part of the recipe, not only beside it
-    taught = _taught(known, others, inside, section)
-    progress = _Progress(
-        dataset=known.dataset,
-        recipe=recipe.name,
-        class_names=known.class_names,
-        watch=CollapseWatch(
-            taught,
-            resume / "diversity",
-            section.seed,
-            each=epochs,
-            eyes=eyes_of(labeller.network) if labeller else flat,
-            like=None if recipe.conditional else others.images,
-        ),
-        grids=resume / "samples",
-        seed=section.seed,
-    )
-    trained, history = train_any(
-        recipe,
-        np.concatenate([known.images, others.images]),
-        taught,
-        inside.network if inside else None,
-        steps=steps,
-        epochs=epochs,
-        batch_size=batch_size,
-        seed=section.seed,
-        rate=section.learning_rate,
-        ema_momentum=section.ema_momentum,
-        precision=precision,
-        resume=resume / ("adversary" if isinstance(recipe, Recipe) else recipe.name),
-        on_epoch=progress.show,
-        of_lstm=section.lstm.model_dump(),
-        of_vae=section.vae.model_dump(),
-    )
+    plan = _Plan.of(section, load_images(labelled), load_images(unlabelled), [labelled, unlabelled])
+    labeller = plan.labeller() if _has_labeller(plan.recipe) else None
+    inside = labeller if plan.recipe.learns_labels else None  # a part of the recipe, not only beside it
+    taught = plan.taught(inside)
+    progress = plan.progress(taught, labeller)
+    trained, history = plan.train(taught, inside, progress)
     with replacing_folder(synthesizer) as folder:
-        trained.named(known.class_names).save(folder)
+        trained.named(plan.known.class_names).save(folder)
         if labeller:
-            save_propagated(folder, others, labeller.found)
+            save_propagated(folder, plan.others, labeller.found)
         if labeller and not inside:
-            save_companion(folder, labeller.network, side=known.side, classes=known.classes)
+            save_companion(folder, labeller.network, side=plan.known.side, classes=plan.known.classes)
     facts = {
-        "dataset": known.dataset,
-        "recipe": recipe.name,
-        "steps": steps,
-        "precision": precision,
-        "labels_learned_from": len(taught) if recipe.learns_classes else 0,
+        "dataset": plan.known.dataset,
+        "recipe": plan.recipe.name,
+        "steps": plan.steps,
+        "precision": plan.precision,
+        "labels_learned_from": len(taught) if plan.recipe.learns_classes else 0,
         **progress.watch.summary(),
         "diversity_seen_in": "features of the labeller" if labeller else "pixels",
-        **_likelihood(trained, known),
+        **_likelihood(trained, plan.known),
     }
-    of_labeller = labeller.history if labeller else []
-    _report(results, history, of_labeller, facts, unit=" (nats)" if recipe.measures_nats else "")
+    _report(results, history, labeller, facts, unit=" (nats)" if plan.recipe.measures_nats else "")
     with replacing_folder(results / "samples") as folder:
         shutil.copytree(progress.grids, folder, dirs_exist_ok=True)
-    forget(resume)
+    forget(plan.resume)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """One training: the recipe, its images and budget, and the folder `resume` that outlasts an interruption."""
+
+    section: TrainSynthesizer
+    recipe: Recipe | Family
+    known: ImageSet
+    others: ImageSet
+    batch_size: int
+    epochs: int
+    steps: int
+    precision: Precision
+    resume: Path
+
+    @classmethod
+    def of(cls, section: TrainSynthesizer, known: ImageSet, others: ImageSet, inputs: Sequence[Path]) -> Self:
+        """Settle what the section leaves open; SemisynthError where the recipe can't train on such images."""
+        recipe = described(section.recipe_source)
+        batch_size = section.batch_size or recipe.batch_size
+        _check(recipe, known, batch_size)
+        epochs, steps = _epochs_and_steps(section, known.pool, batch_size)
+        precision = resolve_precision(section.precision)
+        resume = resume_folder("train_synthesizer", section.model_dump() | {"on": precision}, inputs)
+        return cls(section, recipe, known, others, batch_size, epochs, steps, precision, resume)
+
+    def labeller(self) -> Labelling:
+        """Train the network that labels the unlabelled images."""
+        labeller = fitted_labeller(self.section, self.known, self.others, self.precision, self.resume / "labeller")
+        _warn_of_uneven(labeller.found, self.known.class_names, self.section.labeller.even_classes)
+        return labeller
+
+    def taught(self, inside: Labelling | None) -> ImageSet:
+        """What a recipe learns classes from: the labelled images, and those of the others whose label is sure.
+
+        Copies of the labelled ones stand in for these in recipes without a labeller `inside`.
+        """
+        if inside is None:
+            return _with_copies(self.known, self.section.labelled_copies, self.section.seed)
+        chosen, labels, _ = select_confident(
+            inside.found, threshold=self.section.labeller.confidence, per_class=len(self.others), seed=0
+        )
+        images = np.concatenate([self.known.images, self.others.images[chosen]])
+        return replace(self.known, images=images, labels=np.concatenate([self.known.labels, labels]))
+
+    def progress(self, taught: ImageSet, labeller: Labelling | None) -> "_Progress":
+        """What is drawn and watched after every epoch."""
+        watch = CollapseWatch(
+            taught,
+            self.resume / "diversity",
+            self.section.seed,
+            each=self.epochs,
+            eyes=eyes_of(labeller.network) if labeller else flat,
+            like=None if self.recipe.conditional else self.others.images,
+        )
+        return _Progress(
+            dataset=self.known.dataset,
+            recipe=self.recipe.name,
+            class_names=self.known.class_names,
+            watch=watch,
+            grids=self.resume / "samples",
+            seed=self.section.seed,
+        )
+
+    def train(self, taught: ImageSet, inside: Labelling | None, progress: "_Progress") -> tuple[Sampler, History]:
+        """Train the recipe on all images, and its classes on those `taught`."""
+        own = "adversary" if isinstance(self.recipe, Recipe) else self.recipe.name
+        return train_any(
+            self.recipe,
+            np.concatenate([self.known.images, self.others.images]),
+            taught,
+            inside.network if inside else None,
+            steps=self.steps,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            seed=self.section.seed,
+            rate=self.section.learning_rate,
+            ema_momentum=self.section.ema_momentum,
+            precision=self.precision,
+            resume=self.resume / own,
+            on_epoch=progress.show,
+            of_lstm=self.section.lstm.model_dump(),
+            of_vae=self.section.vae.model_dump(),
+        )
 
 
 def _has_labeller(recipe: Recipe | Family) -> bool:
@@ -192,20 +237,6 @@ def _warn_of_uneven(found: NDArray[np.float32], names: Sequence[str], even_class
         )
 
 
-def _taught(known: ImageSet, others: ImageSet, inside: Labelling | None, section: TrainSynthesizer) -> ImageSet:
-    """What a recipe learns classes from: the labelled images, and those of `others` whose label is sure.
-
-    Copies of the labelled ones stand in for these in recipes without a labeller `inside`.
-    """
-    if inside is None:
-        return _with_copies(known, section.labelled_copies, section.seed)
-    chosen, labels, _ = select_confident(
-        inside.found, threshold=section.labeller.confidence, per_class=len(others), seed=0
-    )
-    images = np.concatenate([known.images, others.images[chosen]])
-    return replace(known, images=images, labels=np.concatenate([known.labels, labels]))
-
-
 def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:
     """The labelled images and transformed copies of them, `wanted` in all: few images are soon known by heart."""
     if len(known) >= wanted:
@@ -228,13 +259,14 @@ def _likelihood(trained: Sampler, known: ImageSet) -> dict[str, object]:
 
 
 def _report(
-    results: Path, history: History, of_labeller: History, facts: Mapping[str, object], *, unit: str
+    results: Path, history: History, labeller: Labelling | None, facts: Mapping[str, object], *, unit: str
 ) -> None:
     measured: dict[str, object] = {"last_epoch": history[-1]}
-    _draw(results, "losses", history, f"{facts['dataset']}, {facts['recipe']}: losses", unit)
-    if of_labeller:
-        measured["labeller"] = of_labeller[-1]
-        _draw(results, "labeller", of_labeller, f"{facts['dataset']}, {facts['recipe']}: losses of the labeller")
+    title = f"{facts['dataset']}, {facts['recipe']}: losses"
+    _draw(results, "losses", history, title, unit)
+    if labeller:
+        measured["labeller"] = labeller.history[-1]
+        _draw(results, "labeller", labeller.history, f"{title} of the labeller")
     write_json(results / "metrics.json", {**facts, **measured})
 
 

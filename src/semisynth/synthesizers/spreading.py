@@ -17,7 +17,7 @@ from semisynth.training.inference import batched_outputs
 COMPONENTS = 128  # of the histograms, at most: their neighbours hardly change, and are found faster
 CANDIDATES = 50  # nearest by the histograms, of which those are chosen that deform least
 CHOSEN = 5
-FALL = 2.0  # an edge of the median distance has a weight of exp(-2)
+FALL = 2.0  # an edge of the median distance, copies left aside, has a weight of exp(-2)
 STROKES = 0.6  # the length of the strokes' part of an image's features, where the network's has 1
 _SAMPLE = 5000  # images, at most, that the components are found of
 

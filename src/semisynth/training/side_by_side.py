@@ -1,4 +1,4 @@
-"""Several trainings at once: small ones end sooner so than one after the other, each divided among the cores."""
+"""Several tasks at once: small trainings and batches end sooner so than one after the other, each on all cores."""
 
 import atexit
 import os
