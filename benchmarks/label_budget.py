@@ -25,8 +25,8 @@ ROWS, PAGE, FIGURE = HERE / "label_budget.csv", HERE / "label_budget.md", HERE /
 RUN = ["dataset", "labelled", "draw"]
 COLUMNS = [*RUN, "arm", "classifier", "error", "seconds", "peak_mib", "commit"]
 NOTE = """\
-The wall time is that of `dvc repro compare`: all arms, but neither `evaluate_synthetic` (4 minutes of the default
-run) nor the two stages of anomaly scoring (half a minute). Draw 0 with 100 labels is a whole `dvc repro`. The
+The wall time is that of `dvc repro compare`: all arms, but neither `evaluate_synthetic` (3 minutes of the default
+run) nor the two stages of anomaly scoring (a quarter of one). Draw 0 with 100 labels is a whole `dvc repro`. The
 commit is that of the code that ran, whose default settings it used: before 5c3cab25821e there were half as many
 synthetic images, of latents as they were trained; before 8acb1c3776b2 the CNN was the book's; before 1be03bf1df89
 labels spread without strokes; before 03a1013799cf LightGBM told 255 grey levels apart; before 226903ec374d the two
