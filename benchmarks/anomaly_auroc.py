@@ -98,7 +98,7 @@ def learn_labels(
     part = -(-steps // LABELLER_PARTS)
     plan = Schedule(contrast=6 * part, rounds=3, steps=2 * part)
     how = {"epochs": LABELLER_PARTS, "batch_size": LABELLER_BATCH, "precision": resolve_precision("auto")}
-    labeller, _, beliefs = train_labeller(labelled, normal, plan, seed=seed, **how)
+    labeller, _, beliefs, _ = train_labeller(labelled, normal, plan, seed=seed, **how)
     chosen, labels, _ = select_confident(beliefs, threshold=SURE, per_class=len(normal), seed=seed)
     images = np.concatenate([labelled.images, normal[chosen]])
     return labeller, replace(labelled, images=images, labels=np.concatenate([labelled.labels, labels]))

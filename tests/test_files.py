@@ -1,6 +1,7 @@
 import hashlib
 import json
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -188,3 +189,26 @@ def test_what_a_killed_process_left_goes_with_the_next_attempt(tmp_path: Path) -
     with replacing_folder(tmp_path / "folder"):
         pass
     assert sorted(path.name for path in tmp_path.iterdir()) == [*others, "file.txt", "folder"]
+
+
+def test_files_are_on_the_disk_before_they_take_their_name(tmp_path, monkeypatch):
+    events, fsync, replace = [], os.fsync, Path.replace
+
+    def sync(handle):
+        events.append(os.fstat(handle).st_size)
+        fsync(handle)
+
+    def take_name(path, target):
+        events.append(target.name)
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", take_name)
+    write_text(tmp_path / "file", "12345")
+    assert events == [5, "file"]
+    events.clear()
+    with replacing_folder(tmp_path / "folder") as inside:
+        (inside / "below").mkdir()
+        (inside / "below" / "one").write_text("1")
+        (inside / "two").write_text("22")
+    assert (sorted(events[:2]), events[2:]) == ([1, 2], ["folder"])

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write under a temporary name, then rename."""
+"""Files that are either whole or absent: write under a temporary name, to the disk, then rename."""
 
 import csv
 import glob
@@ -25,6 +25,7 @@ def replacing_file(target: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
+        _sync(temporary)
         temporary.chmod(0o644)
         temporary.replace(target)
     finally:
@@ -38,6 +39,9 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                _sync(path)
         temporary.chmod(0o755)
         if target.exists():  # set aside, not deleted in its place: that takes time, and a kill would leave a part
             aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=ASIDE, dir=target.parent))
@@ -53,6 +57,12 @@ def replacing_folder(target: Path) -> Iterator[Path]:
             temporary.replace(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk: else a power cut could leave its name without its content."""
+    with path.open("rb") as stream:
+        os.fsync(stream.fileno())
 
 
 RANDOM = "?" * 8  # what `tempfile` puts between prefix and suffix

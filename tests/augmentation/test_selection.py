@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from semisynth.augmentation.selection import average_probabilities, select_confident
+from semisynth.augmentation.selection import above_chance, average_probabilities, select_confident
 
 
 def planted(confidences, labels, classes=3):
@@ -22,6 +22,14 @@ def test_average_by_hand():
 def test_an_average_of_one_member_is_the_member():
     member = np.random.default_rng(0).dirichlet(np.ones(4), 5).astype(np.float32)
     np.testing.assert_array_equal(average_probabilities([member]), member)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "classes", "expected"),
+    [(0.4, 10, 0.4), (0.4, 4, 0.4), (0.4, 3, 0.5), (0.4, 2, 0.75), (0.9, 2, 0.9)],
+)
+def test_few_classes_ask_for_more_than_a_guess(threshold, classes, expected):
+    assert above_chance(threshold, classes) == pytest.approx(expected)
 
 
 def test_none_below_the_threshold_and_the_threshold_counts():

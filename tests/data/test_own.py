@@ -347,3 +347,12 @@ def test_other_file(tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("a,b")
     with pytest.raises(SemisynthError, match=r"own.csv: expected a folder or an .npz file"):
         load_own(tmp_path / "own.csv")
+
+
+@pytest.mark.parametrize("name", ["unlabeled", "Unlabelled", "un-labelled", "no labels"])
+def test_a_folder_named_almost_as_that_without_a_class_is_no_class(animals: Path, name: str) -> None:
+    save(animals / name / "1.png", 70)
+    with pytest.raises(
+        SemisynthError, match=f"{name}: a class\\? The folder of images without .* is named `unlabelled`"
+    ):
+        load_own(animals)

@@ -141,8 +141,19 @@ def test_propagated_labels_have_a_threshold_of_their_own(folder, monkeypatch, ha
         assert metrics["share_above_threshold"] == pytest.approx(share, abs=0.01)
         assert metrics["pseudo_labels"]["a"] == round(100 * metrics["share_above_threshold"])
     metrics = run(folder, propagated_confidence=0.0, pseudo_per_class=1000)
-    assert metrics["pseudo_labels"]["a"] == 99  # all but a tie
-    assert metrics["share_above_threshold"] == 0.99
+    assert metrics["share_above_threshold"] == pytest.approx(0.5, abs=0.01)  # of two classes .75 at least
+
+
+def test_a_class_without_pseudo_labels_is_warned_of(folder, monkeypatch, capsys):
+    others, sure = load_images(folder / "unlabelled.npz"), np.linspace(0.5, 1, 100)
+    use_synthesizer(monkeypatch, learns_labels=True, tells_classes=True)
+    for second, warned in ((0.0, True), (0.9, False)):
+        found = np.stack([sure, 1 - sure], axis=1).astype(np.float32)
+        found[0] = 1 - second, second
+        save_propagated(folder / "synthesizer", others, found)
+        run(folder)
+        told = capsys.readouterr().err
+        assert ("warning: no unlabelled image has class b with a probability of 0.75 or more" in told) == warned
 
 
 def found_wrong_labels(folder):

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from PIL import Image
 from ruamel.yaml import YAML
 
+from semisynth.anomaly.planted import IMAGES_PER_KIND
 from semisynth.data.idx import TEST_FILES, TRAIN_FILES, read_images, read_payload, write_idx
 from semisynth.data.imageset import load_images
 from semisynth.data.sources import SOURCES
 from semisynth.errors import SemisynthError
-from semisynth.stages.download import download
+from semisynth.stages.download import LEAST_TEST, download
 
 SHIPPED = Path(__file__).parents[2] / "params.yaml"
 FIRST = f"{TRAIN_FILES[0]}.gz"
@@ -131,11 +133,12 @@ def test_test_set_of_the_digits_depends_on_the_seed() -> None:
     assert digests[0] == digests[1] != digests[2]
 
 
-def save_class_folders(folder: Path) -> None:
-    for name in ("cat", "dog"):
+def save_class_folders(folder: Path, darkest: int = 0) -> None:
+    """Five images a class, no two of them equal."""
+    for name, first in (("cat", darkest), ("dog", darkest + 5)):
         (folder / name).mkdir(parents=True)
         for level in range(5):
-            Image.new("L", (16, 16), level).save(folder / name / f"{level}.png")
+            Image.new("L", (16, 16), first + level).save(folder / name / f"{level}.png")
 
 
 def test_own_data() -> None:
@@ -148,17 +151,58 @@ def test_own_data() -> None:
 
 def test_own_data_with_a_test_set_keeps_it() -> None:
     save_class_folders(Path("animals/train"))
-    save_class_folders(Path("animals/test"))
+    save_class_folders(Path("animals/test"), darkest=10)
     metrics = run(dataset="own", path="animals", test_fraction=0.4)
     assert (metrics["train"]["images"], metrics["test"]["images"]) == (10, 10)
+
+
+def test_training_images_that_equal_test_images_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    save_class_folders(Path("animals/train"))
+    save_class_folders(Path("animals/test"), darkest=2)  # 2 to 6 and 7 to 11: 0, 1 of the cats and no dog remain
+    with pytest.raises(
+        SemisynthError, match="every image of class 'dog' equals one of another class or of the test"
+    ):
+        run(dataset="own", path="animals")
+    Image.new("L", (16, 16), 20).save(Path("animals/train/dog/new.png"))
+    metrics = run(dataset="own", path="animals")
+    assert metrics["train"]["images_per_class"] == {"cat": 2, "dog": 1}
+    assert metrics["test"]["images"] == 10
+    train, test = (load_images(Path("raw", f"{name}.npz")).images for name in ("train", "test"))
+    assert not {image.tobytes() for image in train} & {image.tobytes() for image in test}
+    assert (
+        "warning: animals/train: 8 of 11 training images equal another one or a test image"
+        in capsys.readouterr().err
+    )
+
+
+def test_copies_do_not_lie_on_both_sides_of_a_split(capsys: pytest.CaptureFixture[str]) -> None:
+    save_class_folders(Path("animals"))
+    run(dataset="own", path="animals", test_fraction=0.4)
+    assert "warning" not in capsys.readouterr().err
+    before = Path("raw/train.npz").read_bytes(), Path("raw/test.npz").read_bytes()
+    shutil.copytree(Path("animals/cat"), Path("animals/unlabelled"))  # with a label they count
+    Image.new("L", (16, 16), 7).save(Path("animals/dog/copy.png"))
+    metrics = run(dataset="own", path="animals", test_fraction=0.4)
+    assert "warning: animals: 6 of 16 training images equal another one" in capsys.readouterr().err
+    assert metrics["train"]["images"] == 6
+    assert before == (Path("raw/train.npz").read_bytes(), Path("raw/test.npz").read_bytes())
+
+
+def test_a_test_set_too_small_for_the_last_stages_is_refused_by_the_first() -> None:
+    save_class_folders(Path("animals"))
+    with pytest.raises(SemisynthError, match="animals: expected at least 4 test images, received 2"):
+        run(dataset="own", path="animals", test_fraction=0.2)
+    assert LEAST_TEST == IMAGES_PER_KIND
 
 
 @pytest.mark.parametrize(("level", "warned"), [(30, False), (240, True)])
 def test_a_bright_background_is_warned_of(level: int, warned: bool, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("cat", "dog"):
         Path("animals", name).mkdir(parents=True)
-        for shade in range(2):
-            Image.new("L", (16, 16), level + shade).save(Path("animals", name, f"{shade}.png"))
+        for shade in range(8):  # both classes have two test images
+            image = Image.new("L", (16, 16), level + shade)
+            image.putpixel((7, 7), ord(name[0]))
+            image.save(Path("animals", name, f"{shade}.png"))
     run(dataset="own", path="animals")
     assert ("warning: animals: the borders of most images are bright" in capsys.readouterr().err) == warned
 
@@ -178,10 +222,10 @@ def test_own_data_needs_a_path() -> None:
 
 def test_failed_run_leaves_the_earlier_data_alone() -> None:
     save_class_folders(Path("animals"))
-    run(dataset="own", path="animals")
+    run(dataset="own", path="animals", test_fraction=0.4)
     before = Path("raw/train.npz").read_bytes()
     Path("animals/dog/9.png").write_bytes(b"broken")
     with pytest.raises(SemisynthError, match=r"dog/9.png: unreadable"):
-        run(dataset="own", path="animals")
+        run(dataset="own", path="animals", test_fraction=0.4)
     assert Path("raw/train.npz").read_bytes() == before
     assert sorted(path.name for path in Path("raw").iterdir()) == ["test.npz", "train.npz"]

@@ -201,7 +201,7 @@ def watched(monkeypatch):
 
 def test_the_labeller_labels_what_the_generator_learns_from(tmp_path, watched):
     metrics = run(tmp_path, recipe="semi_acgan")
-    ((labelled, labeller),), ((_, _, found),) = watched.received, watched.trained
+    ((labelled, labeller),), ((_, _, found, _),) = watched.received, watched.trained
     assert len(labelled) == metrics["labels_learned_from"] == 16
     np.testing.assert_array_equal(labelled.labels[:6], noise(0, 6).labels)
     assert set(labelled.labels[6:].tolist()) <= {0, 1, 2}
@@ -223,17 +223,28 @@ def test_the_labeller_is_told_whether_classes_are_even(tmp_path, monkeypatch, ev
         run(tmp_path, recipe="semi_acgan", labeller=LABELLER | {"even_classes": even})
 
 
-def test_classes_that_are_found_unevenly_are_warned_of(capsys):
-    found = np.eye(3, dtype=np.float32)[np.repeat([0, 1, 2], [90, 31, 30])]
-    for even, shares, warned in ((True, found, False), (True, found[:-1], True), (False, found[:-1], False)):
-        stage._warn_of_uneven(shares, ("a", "b", "c"), even)
-        told = capsys.readouterr().err
-        assert bool(told) == warned
-        if warned:
-            assert told.startswith(
-                "warning: 90 unlabelled images are taken for `a`, 29 for `c`; if classes are so "
-            )
-            assert "`train_synthesizer.labeller.even_classes: false`" in told
+@pytest.mark.parametrize(
+    ("counts", "warning"),
+    [
+        ([[90, 31, 30]], ""),
+        ([[90, 31, 29]], "90 unlabelled images are taken for `a`, 29 for `c`"),
+        ([[40, 31, 30], [31, 90, 2]], "90 unlabelled images are taken for `b`, 2 for `c`"),
+        ([[3, 2, 0]], ""),
+    ],
+)
+def test_classes_that_are_found_unevenly_are_warned_of(capsys, counts, warning):
+    stage._warn_of_uneven([np.array(one) for one in counts], ("a", "b", "c"))
+    told = capsys.readouterr().err
+    assert warning in told
+    assert ("`train_synthesizer.labeller.even_classes: false`" in told) == bool(warning)
+
+
+@pytest.mark.parametrize("even", [True, False])
+def test_classes_that_are_not_taken_for_even_may_be_uneven(given, tmp_path, monkeypatch, capsys, even):
+    monkeypatch.setattr(stage, "UNEVEN", 0)  # every count is far from even then
+    with pytest.raises(SemisynthError, match="stopped"):
+        run(tmp_path, recipe="semi_acgan", labeller=LABELLER | {"even_classes": even})
+    assert ("even_classes: false" in capsys.readouterr().err) == even
 
 
 def test_labels_below_the_confidence_are_left_out(given, tmp_path):
@@ -250,7 +261,7 @@ def check_found(folder, found):
 
 def test_a_recipe_without_classes_is_given_a_labeller_that_it_does_not_learn_from(tmp_path, watched):
     metrics = run(tmp_path, recipe="vanilla_gan")
-    ((labelled, given),), ((network, _, found),) = watched.received, watched.trained
+    ((labelled, given),), ((network, _, found, _),) = watched.received, watched.trained
     assert given is None
     assert len(labelled) == 20  # labelled images and copies of them
     assert metrics["labels_learned_from"] == 0

@@ -11,6 +11,7 @@ from semisynth.data.imageset import ImageSet
 from semisynth.networks.labeller import labeller
 from semisynth.synthesizers import labelling
 from semisynth.synthesizers.labelling import LabellerModel, Schedule, train_labeller
+from semisynth.synthesizers.propagation import counts_of
 from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.training.determinism import seed_everything
 
@@ -110,24 +111,26 @@ def test_the_shares_of_the_losses():
 
 
 def test_patterns_are_learned_from_two_labels_a_class(few, many):
-    network, history, found = train(few, many, Schedule(30, 2, 20), epochs=7, batch_size=24, seed=0)
+    network, history, found, counts = train(few, many, Schedule(30, 2, 20), epochs=7, batch_size=24, seed=0)
     images, labels = patterns(20, 2)  # unseen
     assert np.mean(guessed(network, images) == labels) > 0.9
     assert np.mean(found.argmax(axis=1) == many[1]) > 0.9
+    np.testing.assert_array_equal(counts, counts_of(Strokes.of(few, many[0]).votes))
+    assert counts.sum() == len(many[0])
     assert history[2]["contrastive_loss"] < history[0]["contrastive_loss"]
     assert history[-1]["class_loss"] < history[3]["class_loss"]
 
 
 def test_the_network_returned_is_a_labeller_in_float32(few, many):
-    network, history, _ = train(few, many, precision="bfloat16")
+    network, history, *_ = train(few, many, precision="bfloat16")
     assert len(history) == 4
     assert [w.shape for w in network.weights] == [w.shape for w in labeller(SIDE, 3).weights]
     assert {layer.compute_dtype for layer in network.layers} == {"float32"}
 
 
 def test_the_same_seed_gives_the_same_weights(few, many, train_once):
-    first, history, found = train_once()
-    again, again_history, found_again = train(few, many)
+    first, history, found, _ = train_once()
+    again, again_history, found_again, _ = train(few, many)
     other = train(few, many, seed=2).network
     assert_same_weights(first, again)
     assert history == again_history
@@ -139,7 +142,7 @@ def test_the_same_seed_gives_the_same_weights(few, many, train_once):
 @pytest.mark.parametrize("call", [1, 2, 3])
 def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_path, monkeypatch, call):
     """Killed as labels spread for the first to the last time: the checkpoint before holds targets or none."""
-    straight, history, found = train_once()
+    straight, history, found, counts = train_once()
     calls = []
 
     def kill(*arguments, **options):
@@ -153,14 +156,16 @@ def test_an_interrupted_training_ends_bit_identical(few, many, train_once, tmp_p
         with pytest.raises(KilledError):
             train(few, many, resume=tmp_path)
         assert (tmp_path / "state.npz").exists()
-        resumed, resumed_history, found_then = train(few, many, resume=tmp_path)
+        resumed, resumed_history, found_then, counts_then = train(few, many, resume=tmp_path)
         assert len(calls) == 3 + 1  # the killed one alone is repeated
     assert resumed_history == history
     assert_same_weights(resumed, straight)
-    again, _, found_again = train(few, many, resume=tmp_path)  # a finished training does nothing
+    again, _, found_again, counts_again = train(few, many, resume=tmp_path)  # a finished training does nothing
     assert_same_weights(again, straight)
     for one in (found_then, found_again):
         np.testing.assert_array_equal(one, found)
+    for one in (counts_then, counts_again):
+        np.testing.assert_array_equal(one, counts)
 
 
 @pytest.fixture
@@ -184,7 +189,7 @@ def watched(monkeypatch):
 
 
 def test_targets_are_zero_in_the_first_phase_and_renewed_before_every_round(few, many, watched):
-    _, history, found = train(few, many)
+    _, history, found, _ = train(few, many)
     assert len(watched.held) == 3
     targets, sureness = watched.held[0]
     assert targets.shape == (60, 3)
@@ -200,7 +205,7 @@ def test_targets_are_zero_in_the_first_phase_and_renewed_before_every_round(few,
 
 
 def test_labels_spread_with_the_votes_of_what_was_found_before(few, many, watched):
-    network, _, found = train(few, many)
+    network, _, found, _ = train(few, many)
     assert watched.votes[0] is None
     for votes, (targets, _) in zip(watched.votes[1:], watched.held[1:], strict=True):
         np.testing.assert_array_equal(votes, targets)
@@ -209,7 +214,7 @@ def test_labels_spread_with_the_votes_of_what_was_found_before(few, many, watche
 
 
 def test_what_is_found_after_contrast_alone_is_spread_once(few, many, watched):
-    network, _, found = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2)
+    network, _, found, _ = train(few, many, Schedule(contrast=4, rounds=0, steps=2), epochs=2)
     assert watched.votes == [None]
     expected = propagated(network, few, many[0], Strokes.of(few, many[0]))
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)

@@ -8,6 +8,7 @@ from semisynth.synthesizers.propagation import (
     NEIGHBOURS,
     SHARPENING,
     certainty,
+    counts_of,
     graph_of_similar,
     neighbours,
     spread,
@@ -255,6 +256,12 @@ def test_two_images_are_enough():
     received = propagate(cluster(0, 1, 1), cluster(0, 1, 2), labels(1), 3)
     doubt = (DOUBT / (1 + DOUBT)) ** SHARPENING
     np.testing.assert_allclose(received, np.array([[doubt, 1, doubt]]) / (1 + 2 * doubt), rtol=1e-5)
+
+
+def test_undecided_images_count_for_no_class():
+    even = np.full((2, 3), 1 / 3, np.float32)
+    found = np.concatenate([even, np.eye(3, dtype=np.float32)[[2, 0, 2]]])
+    np.testing.assert_array_equal(counts_of(found), [1, 0, 2])
 
 
 def test_features_of_length_0_harm_nothing():

@@ -174,6 +174,7 @@ def test_batched_gives_every_image_once_in_order():
     images, _ = data(11)
     whole = batched(model, images, 11)
     np.testing.assert_allclose(batched(model, images, 4), whole, atol=1e-5)
+    assert batched(model, images[:0], 4).shape == (0, *whole.shape[1:])
     assert whole.shape == (11, 3)
     assert not np.allclose(whole[0], whole[1])
 

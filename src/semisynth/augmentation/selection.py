@@ -6,12 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 ALIKE = 1e-6  # apart, at most, are probabilities of which none is preferred
+SURER_THAN_GUESSED = 1.5
 _DRAW = 43  # tells this module's random stream from others of the same seed
 
 
 def average_probabilities(members: Sequence[NDArray[np.floating]]) -> NDArray[np.float32]:
     """Mean float32 (n, classes) of the probabilities (n, classes) of one teacher's members, at least one."""
     return np.asarray(np.mean(np.stack(members), axis=0, dtype=np.float64), np.float32)
+
+
+def above_chance(threshold: float, classes: int) -> float:
+    """The `threshold`, or 1.5 times the chance of a guess where `classes` are so few that this is more."""
+    return max(threshold, SURER_THAN_GUESSED / classes)
 
 
 def sure_enough(probabilities: NDArray[np.floating], threshold: float) -> NDArray[np.bool_]:

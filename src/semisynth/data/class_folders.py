@@ -13,6 +13,7 @@ from semisynth.errors import SemisynthError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 NO_CLASS = "unlabelled"  # name of the folder of images whose class is not known
+MISSPELT = ("unlabelled", "unlabeled", "nolabel", "nolabels")  # less capitals, spaces, hyphens and underscores
 
 
 def subfolders(folder: Path) -> list[Path]:
@@ -24,14 +25,17 @@ def read_class_folders(folder: Path, dataset: str) -> ImageSet:
     """Read the images of every class folder in `folder` as grey levels, in the order of their names.
 
     Then those of folder `unlabelled`, if there is one, with label -1.
-    SemisynthError names the class folder that is empty, or the first image that can't be read, has more than
-    8 bits a channel, or differs in size from the first one.
+    SemisynthError names the class folder that is empty, or named almost as that one, or the first image that
+    can't be read, has more than 8 bits a channel, or differs in size from the first one.
     """
     inside = subfolders(folder)
     classes = [path for path in inside if path.name != NO_CLASS]
     if len(classes) < 2:
         names = ", ".join(path.name for path in classes) or "none"
         raise SemisynthError(f"{folder}: expected a folder for each of at least 2 classes, received {names}")
+    for path in classes:
+        if path.name.casefold().translate(str.maketrans("", "", " -_")) in MISSPELT:
+            raise SemisynthError(f"{path}: a class? The folder of images without a class is named `{NO_CLASS}`")
     files = [(path, label) for label, entry in enumerate(classes) for path in _files_of(entry)]
     if len(inside) > len(classes):
         files += [(path, UNLABELLED) for path in _files_of(folder / NO_CLASS)]

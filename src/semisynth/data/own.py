@@ -31,6 +31,29 @@ def load_own(path: Path) -> tuple[ImageSet, ImageSet | None]:
     return train, test
 
 
+def without_repeats(train: ImageSet, test: ImageSet | None) -> ImageSet:
+    """The training images less those that equal an earlier one, one with a label, or a test image.
+
+    Else an image could lie on both sides of a split. SemisynthError where a class has no other image.
+    """
+    count = 0 if test is None else len(test)
+    images = train.images if test is None else np.concatenate([test.images, train.images])
+    later = np.flatnonzero(train.labels == UNLABELLED)
+    order = np.concatenate([np.arange(count), count + np.setdiff1d(np.arange(len(train)), later), count + later])
+    pixels = np.ascontiguousarray(images[order]).reshape(len(images), -1)
+    first = np.unique(pixels.view(f"V{pixels.shape[1]}").ravel(), return_index=True)[1]
+    kept = np.sort(order[first])
+    left = train.take(kept[kept >= count] - count)
+    for name, had, has in zip(
+        train.class_names, *(images_per_class(data).values() for data in (train, left)), strict=True
+    ):
+        if had and not has:
+            raise SemisynthError(
+                f"{train.source}: every image of class {name!r} equals one of another class or of the test set"
+            )
+    return left
+
+
 def _load_npz(path: Path) -> ImageSet:
     if path.suffix != ".npz":
         raise SemisynthError(f"{path}: expected a folder or an .npz file")

@@ -1,6 +1,7 @@
 """Which images are labelled, unlabelled, for validation and for test: pure functions of labels and a seed."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -128,9 +129,12 @@ def _check_draw(labelled: int, available: Indices, class_names: Sequence[str], w
 def _even_shares(labelled: int, available: Indices, generator: np.random.Generator) -> Indices:
     """How many images each class gives: as even as `available` allows, `labelled` in all."""
     order = generator.permutation(len(available))
-    as_large = np.cumsum(np.bincount(available)[::-1])[::-1]  # [t]: classes with t images or more
-    totals = np.cumsum(as_large[1:])  # [t - 1]: images where each class gives t, or all that it has
-    level = int(np.searchsorted(totals, labelled, side="right"))
+
+    def total(level: int) -> int:
+        """How many images there are where each class gives `level`, or all that it has."""
+        return int(np.minimum(available, level).sum())
+
+    level = bisect_right(range(int(available.max()) + 1), labelled, key=total) - 1
     shares = np.minimum(available, level)
     larger = order[available[order] > level]
     shares[larger[: labelled - shares.sum()]] += 1

@@ -38,13 +38,6 @@ def sync_file(stream: BinaryIO) -> None:
     os.fsync(stream.fileno())
 
 
-def sync_files(folder: Path) -> None:
-    """Wait until all files of a folder are on the disk."""
-    for path in folder.iterdir():
-        with path.open("r+b") as stream:
-            sync_file(stream)
-
-
 def sync_folder(folder: Path) -> None:
     """Wait until the names in the folder are on the disk, where its file system can tell."""
     handle = os.open(folder, os.O_RDONLY)

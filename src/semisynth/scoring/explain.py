@@ -13,7 +13,7 @@ from semisynth.errors import SemisynthError
 from semisynth.files import replacing_folder, write_csv
 from semisynth.reporting.figures import save_grid
 from semisynth.scoring.decoding import decode
-from semisynth.scoring.durable import sync_files, sync_folder
+from semisynth.scoring.durable import sync_folder
 from semisynth.scoring.inputs import Reader
 from semisynth.scoring.model import BATCH_SIZE, DetectorModel
 from semisynth.scoring.parts import place
@@ -51,7 +51,6 @@ def write_explanations(
             title="image, nearest training image, restored, residual",
             row_labels=[str(row["id"]) for row in rows[:MOST_SHEET_ROWS]],
         )
-        sync_files(inside)
     sync_folder(folder.parent)
 
 

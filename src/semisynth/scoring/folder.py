@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
-from semisynth.files import replacing_file
-from semisynth.scoring.durable import sync_file, sync_folder
+from semisynth.files import write_json
+from semisynth.scoring.durable import sync_folder
 from semisynth.scoring.options import JobOptions, Task
 from semisynth.scoring.parts import (
     PARTS,
@@ -79,9 +79,7 @@ def claim(out: Path, manifest: dict[str, Any]) -> None:
     path = out / MANIFEST
     if not path.exists():
         _refuse_output(out)
-        with replacing_file(path) as temporary, temporary.open("wb") as stream:
-            stream.write((json.dumps(manifest, indent=2, allow_nan=False) + "\n").encode())
-            sync_file(stream)
+        write_json(path, manifest)
         sync_folder(out)
         return
     try:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
 from semisynth.files import replacing_file
-from semisynth.scoring.durable import durable_file, sync_file
+from semisynth.scoring.durable import durable_file
 from semisynth.scoring.options import Format, Task
 from semisynth.scoring.pieces import Decoded, Piece
 
@@ -114,10 +114,12 @@ class TableWriter:
 @contextmanager
 def table_file(target: Path, schema: pa.Schema, format: Format) -> Iterator[TableWriter]:
     """A writer for `target`, which appears whole if the block succeeds, else not at all."""
-    with replacing_file(target) as temporary, temporary.open("wb") as stream:
-        with _table_writer(stream, schema, format) as writer:
-            yield writer
-        sync_file(stream)
+    with (
+        replacing_file(target) as temporary,
+        temporary.open("wb") as stream,
+        _table_writer(stream, schema, format) as writer,
+    ):
+        yield writer
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Make the arms: the labelled images, and what each arm adds to them."""
 
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 
 from semisynth.augmentation.arms import build_arm, provenance_counts
 from semisynth.augmentation.classical import sources_of_copies, transform, transformed_copies
-from semisynth.augmentation.selection import average_probabilities, select_confident, sure_enough
+from semisynth.augmentation.selection import above_chance, average_probabilities, select_confident, sure_enough
 from semisynth.classifiers.fitting import load_best
 from semisynth.data.imageset import PSEUDO, ImageSet, load_images, save_images
 from semisynth.files import replacing_folder, write_json
@@ -58,6 +60,7 @@ def augment(
             save_images(folder / f"{arm}.npz", data)
             counts[arm] = {"images": len(data)} | provenance_counts(data)
     histogram = np.bincount(() if pseudo is None else pseudo.labels, minlength=known.classes)
+    _warn_of_missing(histogram, known.class_names, threshold)
     metrics = {
         "dataset": known.dataset,
         "teacher": teacher,
@@ -66,6 +69,17 @@ def augment(
         "share_above_threshold": float(sure_enough(probabilities, threshold).mean()),
     }
     write_json(results / "metrics.json", metrics)
+
+
+def _warn_of_missing(histogram: NDArray[np.int64], names: Sequence[str], threshold: float) -> None:
+    """Warn of classes that no unlabelled image is given while others get some."""
+    missing = [name for name, count in zip(names, histogram, strict=True) if not count]
+    if missing and histogram.any():
+        print(
+            f"warning: no unlabelled image has class {', '.join(missing)} with a probability of {threshold:g} or "
+            "more; arms `pseudo` and `all` hold none that was labelled so",
+            file=sys.stderr,
+        )
 
 
 def _copies(taught: ImageSet, count: int, seed: int) -> ImageSet:
@@ -83,12 +97,11 @@ def _taught(
     a recipe without a discriminator is none.
     """
     model = load_sampler(synthesizer)
-    if isinstance(model, Synthesizer) and model.recipe.learns_labels:
-        members = [f"labels that {model.recipe.name} propagates"]
-        return members, load_propagated(synthesizer, others), section.propagated_confidence
-    if not model.has_classes:
-        members = [f"labels that the labeller beside {model.recipe.name} propagates"]
-        return members, load_propagated(synthesizer, others), section.propagated_confidence
+    inside = isinstance(model, Synthesizer) and model.recipe.learns_labels
+    if inside or not model.has_classes:
+        who = model.recipe.name if inside else f"the labeller beside {model.recipe.name}"
+        threshold = above_chance(section.propagated_confidence, others.classes)
+        return [f"labels that {who} propagates"], load_propagated(synthesizer, others), threshold
     classifier = load_best(baseline)
     beliefs = {classifier.name: classifier.predict_proba(others.images)}
     if model.tells_classes:

@@ -15,7 +15,7 @@ from semisynth.data.digits import bundled_digits
 from semisynth.data.download import Downloader, NoMirrorError
 from semisynth.data.imageset import ImageSet, save_images
 from semisynth.data.mirrors import mirrors_of
-from semisynth.data.own import load_own
+from semisynth.data.own import load_own, without_repeats
 from semisynth.data.sources import SOURCES
 from semisynth.data.splitting import stratified_test_split
 from semisynth.data.summary import digest_of_array, images_per_class
@@ -27,6 +27,7 @@ from semisynth.training.progress import track
 
 MIRROR_VARIABLE = "SEMISYNTH_MIRROR"
 BRIGHT = 127
+LEAST_TEST = 4  # images: anomalies are planted among no fewer
 CACHE = Path(".semisynth") / "downloads"
 REMEDY = (
     f"To get it, set {MIRROR_VARIABLE} to a URL or a folder that holds {{0}}/train-images-idx3-ubyte.gz and the "
@@ -41,6 +42,8 @@ def download(raw: OutputPath, results: OutputPath, params: ParamsPath = Path("pa
     if test is None:
         kept, drawn = _test_split(train, section)
         train, test = train.take(kept), train.take(drawn)
+    if len(test) < LEAST_TEST:
+        raise SemisynthError(f"{test.source}: expected at least {LEAST_TEST} test images, received {len(test)}")
     sets = {name: replace(data, pool=len(train)) for name, data in (("train", train), ("test", test))}
     with replacing_folder(raw) as folder:
         for name, data in sets.items():
@@ -65,7 +68,14 @@ def _obtain(section: Download) -> tuple[ImageSet, ImageSet | None, str]:
     if section.dataset == "own":
         if section.path is None:
             raise SemisynthError("`download.path` is null, expected the path of your own data (`dataset: own`)")
-        train, test = load_own(_expanded(section.path))
+        every, test = load_own(_expanded(section.path))
+        train = without_repeats(every, test)
+        if repeats := len(every) - len(train):
+            print(
+                f"warning: {train.source}: {repeats} of {len(every)} training images equal another one or a test "
+                "image, and are left out: else one could lie on both sides of a split",
+                file=sys.stderr,
+            )
         if (level := _border_level(train)) > BRIGHT:
             print(
                 f"warning: {train.source}: the borders of most images are bright (median {level:.0f} of 255); "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semisynth.classifiers.registry import build_classifier
 from semisynth.data.imageset import UNLABELLED, ImageSet, load_images
@@ -62,7 +63,7 @@ def findings(
     """
     seed = sections.evaluate_synthetic.seed
     known = real.take(real.labels != UNLABELLED)  # of a user's own images, not all need to have a label
-    as_many = known.take(np.random.default_rng([seed, 0]).permutation(len(known))[: len(made)])
+    as_many = known.take(_some(known.labels, len(made), seed))
 
     def accuracy_after(data: ImageSet, name: str) -> float:
         """Test accuracy of the pipeline's network, trained on `data` alone."""
@@ -87,6 +88,15 @@ def findings(
         "gan_train_images_of_real": len(as_many),
     }
     return {"dataset": real.dataset, **metrics, **gan_train}, rows
+
+
+def _some(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Draw `count` rows at random, two at least of different classes, without which nothing can be trained."""
+    order = np.random.default_rng([seed, 0]).permutation(len(labels))
+    if len(np.unique(labels[order[:count]])) < 2:
+        other = np.flatnonzero(labels[order] != labels[order[0]])[0]
+        order[[1, other]] = order[[other, 1]]
+    return order[: max(count, 2)]
 
 
 def _by_instrument(

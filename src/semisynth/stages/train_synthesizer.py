@@ -23,6 +23,7 @@ from semisynth.synthesizers.companion import save_companion
 from semisynth.synthesizers.families import likelihood_of, train_any
 from semisynth.synthesizers.judging import described
 from semisynth.synthesizers.labelling import Labelling, Schedule, train_labeller
+from semisynth.synthesizers.propagation import counts_of
 from semisynth.synthesizers.recipe import Recipe
 from semisynth.synthesizers.sampler import Family, Sampler, check_every_class, check_labels
 from semisynth.synthesizers.training import check_fits
@@ -34,7 +35,7 @@ from semisynth.training.resume import forget, resume_folder
 
 GRID_COLUMNS = 12
 LABELLER_EPOCHS = 12  # half of them on contrast, then three rounds of two
-UNEVEN = 3  # times as many images of one class as of another: more are hardly taken for even
+UNEVEN, FEW = 3, 5  # times as many images of one class as of another, and as this: hardly taken for even
 _LEARNED_FROM = 2  # tells the random streams of copies that a recipe learns from those of the arms' copies
 
 
@@ -103,7 +104,8 @@ class _Plan:
     def labeller(self) -> Labelling:
         """Train the network that labels the unlabelled images."""
         labeller = fitted_labeller(self.section, self.known, self.others, self.precision, self.resume / "labeller")
-        _warn_of_uneven(labeller.found, self.known.class_names, self.section.labeller.even_classes)
+        if self.section.labeller.even_classes:
+            _warn_of_uneven([labeller.counts, counts_of(labeller.found)], self.known.class_names)
         return labeller
 
     def taught(self, inside: Labelling | None) -> ImageSet:
@@ -225,16 +227,18 @@ def fitted_labeller(
     )
 
 
-def _warn_of_uneven(found: NDArray[np.float32], names: Sequence[str], even_classes: bool) -> None:
-    """Warn where the classes found (n, classes) are far from even although the labeller took them for it."""
-    counts = np.bincount(found.argmax(axis=1), minlength=len(names))
-    most, least = int(counts.argmax()), int(counts.argmin())
-    if even_classes and counts[most] > UNEVEN * counts[least]:
-        print(
-            f"warning: {counts[most]} unlabelled images are taken for `{names[most]}`, {counts[least]} for "
-            f"`{names[least]}`; if classes are so uneven, set `train_synthesizer.labeller.even_classes: false`",
-            file=sys.stderr,
-        )
+def _warn_of_uneven(every_count: Sequence[NDArray[np.int64]], names: Sequence[str]) -> None:
+    """Warn where one of the counts (classes,) is far from even although the labeller took classes for even."""
+    for counts in every_count:
+        most, least = int(counts.argmax()), int(counts.argmin())
+        if counts[most] > UNEVEN * max(counts[least], FEW):
+            print(
+                f"warning: {counts[most]} unlabelled images are taken for `{names[most]}`, {counts[least]} "
+                f"for `{names[least]}`; if classes are so uneven, set "
+                "`train_synthesizer.labeller.even_classes: false`",
+                file=sys.stderr,
+            )
+            return
 
 
 def _with_copies(known: ImageSet, wanted: int, seed: int) -> ImageSet:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from semisynth.data.imageset import ImageSet
 from semisynth.losses import class_loss, contrastive_loss
 from semisynth.networks.labeller import labeller
-from semisynth.synthesizers.propagation import certainty
+from semisynth.synthesizers.propagation import certainty, counts_of
 from semisynth.synthesizers.spreading import Strokes, propagated
 from semisynth.training.batches import balanced_batches, generated, index_batches
 from semisynth.training.checkpoint import History
@@ -55,12 +55,14 @@ class Schedule:
 class Labelling(NamedTuple):
     """A trained labeller in float32, its history, and what it `found`.
 
-    That is the class probabilities float32 (n, classes) of the unlabelled images that it was trained on.
+    That is the class probabilities float32 (n, classes) of the unlabelled images that it was trained on. `counts`
+    int64 (classes,) tell how many of them the strokes alone take for each class, without `even_classes`.
     """
 
     network: keras.Model
     history: History
     found: NDArray[np.float32]
+    counts: NDArray[np.int64]
 
 
 class _Rate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -84,7 +86,7 @@ class LabellerModel(keras.Model):  # type: ignore[misc]
 
     Two distorted views of every unlabelled image are drawn together (contrastive loss); from the second phase on
     the class head learns the labelled images, and the unlabelled ones' `targets` (n, k), weighted by their
-    `sureness` (n,). Both are weights of the model, so that a checkpoint holds them.
+    `sureness` (n,). Both are weights of the model, so that a checkpoint holds them, as are the `counts` (k,).
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class LabellerModel(keras.Model):  # type: ignore[misc]
             (len(unlabelled), labelled.classes), "zeros", trainable=False, name="targets"
         )
         self.sureness = self.add_weight((len(unlabelled),), "zeros", trainable=False, name="sureness")
+        self.counts = self.add_weight((labelled.classes,), "zeros", trainable=False, name="counts")
         self.trackers = {name: keras.metrics.Mean(name=name) for name in TRACKED}
 
     def compile_with(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -189,6 +192,7 @@ def train_labeller(
         into = epoch * unit - schedule.contrast
         if into >= 0 and into % schedule.steps == 0:
             earlier = model.targets.numpy() if into else None
+            model.counts.assign(counts_of(strokes().votes))
             averaged = averaged_labeller(model)
             targets = propagated(averaged, labelled, unlabelled, strokes(), earlier, even=even_classes)
             model.targets.assign(targets)
@@ -203,7 +207,8 @@ def train_labeller(
         resume=resume,
         on_epoch=renew_targets,
     )
-    return Labelling(averaged_labeller(model), history, model.targets.numpy())
+    counts = model.counts.numpy().astype(np.int64)
+    return Labelling(averaged_labeller(model), history, model.targets.numpy(), counts)
 
 
 def averaged_labeller(model: LabellerModel) -> keras.Model:

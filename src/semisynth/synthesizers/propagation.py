@@ -86,6 +86,12 @@ def reach_of(known: int, images: int) -> float:
     return 1 - min(MOST_STAY, max(LEAST_STAY, STAY * known / images))
 
 
+def counts_of(probabilities: NDArray[np.float32]) -> NDArray[np.int64]:
+    """How many of (n, classes) have each class for the likeliest, int64 (classes,); undecided ones have none."""
+    decided = np.ptp(probabilities, axis=1) > UNDECIDED
+    return np.bincount(probabilities[decided].argmax(axis=1), minlength=probabilities.shape[1])
+
+
 def certainty(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
     """1 minus the entropy (n,) of probabilities (n, classes), as a share of its maximum: 0 to 1."""
     entropy = -np.sum(probabilities * np.log(probabilities + 1e-12), axis=1)

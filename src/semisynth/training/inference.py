@@ -38,7 +38,7 @@ def batched_outputs(
 ) -> dict[str, NDArray[np.float32]]:
     """As `batched`, for a model of named outputs: an array for each name."""
     call = FixedBatch(model, batch_size)
-    starts = _watched(range(0, len(images), batch_size), len(images))
+    starts = _watched(range(0, max(len(images), 1), batch_size), len(images))
     parts = [call(images[start : start + batch_size]) for start in starts]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
