@@ -196,23 +196,12 @@ def fit_suite(
     `reconstruction`, and without its kind no `autoencoder`. `references`: normal images that `features_knn` and
     `pixels_knn` keep.
     """
-    detectors: dict[str, Detector] = {}
-    for name, kind in DETECTORS.items():
-        if kind.least_classes > normal.class_count or (kind.reads_realness and normal.realness is None):
-            continue
-        if kind is ReconstructionDetector and generated is None:
-            continue
-        if kind is AutoencoderDetector and autoencoder is None:
-            continue
-        if kind is ReconstructionDetector:
-            detector: Detector = ReconstructionDetector(generated, random_state=random_state)
-        elif issubclass(kind, NearestNeighboursDetector):
-            detector = kind(references=references, random_state=random_state)
-        elif autoencoder and kind is AutoencoderDetector:
-            detector = AutoencoderDetector(autoencoder, random_state=random_state)
-        else:
-            detector = kind(random_state=random_state)
-        detectors[name] = detector.fit(normal)
+    detectors = {
+        name: detector.fit(normal)
+        for name, kind in DETECTORS.items()
+        if kind.least_classes <= normal.class_count and (normal.realness is not None or not kind.reads_realness)
+        if (detector := _unfitted(kind, generated, autoencoder, references, random_state)) is not None
+    }
     scales = {
         name: NormalScale.fit(detectors[name].score_samples(held_out)) for name in members if name in detectors
     }
@@ -220,6 +209,23 @@ def fit_suite(
     weights = {name: members[name] for name in scales}
     scores[ENSEMBLE] = combined(scores, scales, weights)
     return Suite(detectors, scales, weights, {name: np.sort(values) for name, values in scores.items()})
+
+
+def _unfitted(
+    kind: type[Detector],
+    generated: NDArray[np.uint8] | None,
+    autoencoder: Autoencoder | None,
+    references: int,
+    random_state: int,
+) -> Detector | None:
+    """A detector of this kind; None where what it needs was not given."""
+    if kind is ReconstructionDetector:
+        return None if generated is None else ReconstructionDetector(generated, random_state=random_state)
+    if kind is AutoencoderDetector:
+        return None if autoencoder is None else AutoencoderDetector(autoencoder, random_state=random_state)
+    if issubclass(kind, NearestNeighboursDetector):
+        return kind(references=references, random_state=random_state)
+    return kind(random_state=random_state)
 
 
 def combined(
