@@ -115,7 +115,9 @@ class Logistic(Section):
 class Cnn(Section):
     """The convolutional network, and its budget of update steps."""
 
-    network: Literal["normalised_cnn", "book_cnn"]
+    network: Literal["normalised_cnn", "wide_cnn", "book_cnn"]
+    network_of_many: Literal["normalised_cnn", "wide_cnn", "book_cnn"]
+    many_labels: Positive = Field(description="labelled images from which on `network_of_many` is taken")
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
     labelled_passes: PositiveFloat = Field(description="over the labelled images, where these are more steps")

@@ -14,6 +14,8 @@ Labelled = tuple[NDArray[np.uint8], NDArray[np.int64]]
 SETTINGS: Mapping[str, Any] = {
     "cnn": {
         "network": "normalised_cnn",
+        "network_of_many": "wide_cnn",
+        "many_labels": 30000,
         "max_steps": 30,
         "max_passes": 9.0,
         "labelled_passes": 1.0,

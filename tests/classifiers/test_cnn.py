@@ -29,6 +29,11 @@ def test_many_labels_make_the_training_longer(labelled, passes, steps, make):
     assert make("cnn", labelled=labelled, labelled_passes=passes).settings.steps == steps
 
 
+@pytest.mark.parametrize(("labelled", "network"), [(29, "book_cnn"), (30, "wide_cnn"), (31, "wide_cnn")])
+def test_many_labels_have_a_network_of_their_own(labelled, network, make):
+    assert make("cnn", labelled=labelled, network="book_cnn", many_labels=30).settings.network == network
+
+
 def test_the_learning_rate_ends_at_0_after_exactly_the_budget(make, digits):
     classifier = make("cnn", max_steps=6).fit(digits[0][:40], digits[1][:40])
     optimizer = classifier._network.optimizer
@@ -64,7 +69,7 @@ def test_bfloat16_keeps_its_precision_when_loaded(make, digits, tmp_path):
     assert loaded.settings.precision == "bfloat16"
 
 
-@pytest.mark.parametrize("network", ["normalised_cnn", "book_cnn"])
+@pytest.mark.parametrize("network", ["normalised_cnn", "wide_cnn", "book_cnn"])
 def test_each_network_learns_and_is_rebuilt(network, make, digits, tmp_path):
     images, labels = (part[:150] for part in digits)
     classifier = make("cnn", network=network, max_steps=40).fit(images, labels)

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan
-from semisynth.networks.classifiers import book_cnn, normalised_cnn, strided_cnn
+from semisynth.networks.classifiers import book_cnn, normalised_cnn, strided_cnn, wide_cnn
 from semisynth.networks.normalisation import FusedBatchNormalization
 from semisynth.networks.pixel_features import pixel_features
 from semisynth.training.precision import dtype_policy
@@ -16,6 +16,10 @@ COUNTS = [
     (
         normalised_cnn(28, 10),
         400 + 4_608 + 9_216 + 18_432 + 36_864 + 4 * (16 + 32 + 32 + 64 + 64) + 577 * 256 + 2_570,
+    ),
+    (
+        wide_cnn(28, 10),
+        800 + 18_432 + 36_864 + 73_728 + 147_456 + 4 * (32 + 64 + 64 + 128 + 128) + 1_153 * 256 + 2_570,
     ),
     (strided_cnn(28, 10), 832 + 18_496 + 73_856 + 802_944 + 1_290),
     (acgan.generator(28, 10), 1_000 + 349_056 + 1_843_392 + 768 + 460_896 + 384 + 2_401),

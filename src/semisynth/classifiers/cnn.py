@@ -19,7 +19,7 @@ from semisynth.classifiers.base import (
     softmax,
 )
 from semisynth.errors import SemisynthError
-from semisynth.networks.classifiers import book_cnn, normalised_cnn
+from semisynth.networks.classifiers import book_cnn, normalised_cnn, wide_cnn
 from semisynth.training.batches import image_batches
 from semisynth.training.bundle import Bundle, load_weights, save_bundle, save_weights
 from semisynth.training.determinism import seeded
@@ -31,7 +31,8 @@ WEIGHTS_FILE = "weights.npz"
 MOST_EPOCHS = 20
 RISE = 0.05  # of the steps, in which the learning rate rises from a twentieth
 
-_builder_of = {"normalised_cnn": normalised_cnn, "book_cnn": book_cnn}
+NetworkName = Literal["normalised_cnn", "wide_cnn", "book_cnn"]
+_builder_of = {"normalised_cnn": normalised_cnn, "wide_cnn": wide_cnn, "book_cnn": book_cnn}
 
 
 class CnnSettings(Settings):
@@ -41,7 +42,7 @@ class CnnSettings(Settings):
     """
 
     name: Literal["cnn"] = "cnn"
-    network: Literal["normalised_cnn", "book_cnn"]
+    network: NetworkName
     steps: Positive
     batch_size: Positive
     learning_rate: PositiveFloat

@@ -59,12 +59,13 @@ def load_classifier(folder: Path) -> Classifier:
 
 
 def _resolved(budget: Mapping[str, Any], pool: int, labelled: int) -> dict[str, Any]:
-    """Turn the budget into a number of steps, and the precision into what this device has."""
+    """Turn the budget into a network and a number of steps, and the precision into what this device has."""
+    many = labelled >= budget["many_labels"]
     batch_size = budget["batch_size"]
     most = max(budget["max_steps"], math.ceil(budget["labelled_passes"] * labelled / batch_size))
     return {
         "steps": update_steps(most, budget["max_passes"], pool, batch_size),
-        "network": budget["network"],
+        "network": budget["network_of_many"] if many else budget["network"],
         "batch_size": batch_size,
         "learning_rate": budget["learning_rate"],
         "precision": resolve_precision(budget["precision"]),
