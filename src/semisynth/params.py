@@ -112,11 +112,14 @@ class Logistic(Section):
     max_iter: Positive
 
 
+NetworkName = Literal["normalised_cnn", "wide_cnn", "book_cnn"]
+
+
 class Cnn(Section):
     """The convolutional network, and its budget of update steps."""
 
-    network: Literal["normalised_cnn", "wide_cnn", "book_cnn"]
-    network_of_many: Literal["normalised_cnn", "wide_cnn", "book_cnn"]
+    network: NetworkName
+    network_of_many: NetworkName
     many_labels: Positive = Field(description="labelled images from which on `network_of_many` is taken")
     max_steps: Positive
     max_passes: PositiveFloat = Field(description="over all training images of the data set, labelled or not")
