@@ -13,7 +13,7 @@ from semisynth.data.imageset import UNLABELLED, ImageSet, save_images
 from semisynth.errors import SemisynthError
 from semisynth.params import load_params
 from semisynth.quality.instrument import fit_instrument
-from semisynth.stages.evaluate_synthetic import evaluate_synthetic
+from semisynth.stages.evaluate_synthetic import _some, evaluate_synthetic
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 BUDGET = {"max_steps": 30, "max_passes": 100.0, "batch_size": 32, "images": 60, "seed": 0}
@@ -150,3 +150,14 @@ def test_images_without_a_label_are_refused(run, name):
     sets = {"synthetic": bars(3, 60), name: unlabelled}
     with pytest.raises(SemisynthError, match=rf"{name}\.npz: expected a label for every image, row 4 holds -1"):
         run(**sets)
+
+
+def test_some_real_images_are_always_of_two_classes_at_least():
+    labels = np.repeat([0, 1], [38, 2])
+    for seed in range(20):
+        for count in (1, 2, 3):
+            rows = _some(labels, count, seed)
+            assert len(set(rows.tolist())) == len(rows) == max(count, 2)
+            assert set(labels[rows]) == {0, 1}
+    even = np.arange(40) % 2
+    np.testing.assert_array_equal(_some(even, 30, 5), np.random.default_rng([5, 0]).permutation(40)[:30])
