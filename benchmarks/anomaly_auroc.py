@@ -8,7 +8,7 @@ normal in the case, and are calibrated on others of these; test images are score
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -51,6 +51,7 @@ PROTOCOLS = {
     "planted": "noise, inverted, shuffled and blended digits and letters among all digits",
 }
 STROKES = "strokes_mahalanobis"  # with most weight in the ensemble
+AUTOENCODER = "autoencoder"
 KINDS = ("noise", "inverted", "shuffled", "blended", "letter")
 ALL_DIGITS, PER_KIND, NORMAL = "all", 500, 5000
 FITTED, CALIBRATION_SHARE = 10_000, 0.1
@@ -165,7 +166,8 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
         test_images, is_anomaly = hidden.images, hidden.is_anomaly
     else:
         test_images, is_anomaly = test.images, (test.labels == int(case.target)) == (case.protocol == "left_out")
-    for name, scores, chances in scored(model, normal, held_out, model.judge(test_images), case.seed):
+    kinds = [] if is_known_elsewhere(case, same) else get_args(Autoencoder)
+    for name, scores, chances in scored(model, normal, held_out, model.judge(test_images), case.seed, kinds):
         found = same | {"commit": commit, "detector": name}
         if case.protocol == "planted":
             rows += [found | {"target": kind} | ranks for kind, ranks in ranking_by_kind(hidden, scores).items()]
@@ -182,25 +184,39 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
 
 
 def scored(
-    model: DetectorModel, normal: Judged, held_out: Judged, judged: Judged, seed: int
+    model: DetectorModel,
+    normal: Judged,
+    held_out: Judged,
+    judged: Judged,
+    seed: int,
+    kinds: Sequence[Autoencoder],
 ) -> Iterator[tuple[str, NDArray[np.float64], NDArray[np.float64]]]:
-    """Every detector's name, scores and p-values: the suite's, and autoencoders of every kind.
+    """Every detector's name, scores and p-values: the suite's, and autoencoders of some `kinds`.
 
     These learn from the `normal` images; `held_out` calibrates them.
     """
     suite = model.suite
     for name, scores in suite.scores(judged, suite.names).items():
         yield name, scores, suite.p_values(name, scores)
-    for kind in get_args(Autoencoder):
+    for kind in kinds:
         detector = AutoencoderDetector(kind, random_state=seed).fit(normal)
         scores = detector.score_samples(judged)
-        yield f"autoencoder, {kind}", scores, p_values(scores, np.sort(detector.score_samples(held_out)))
+        yield f"{AUTOENCODER}, {kind}", scores, p_values(scores, np.sort(detector.score_samples(held_out)))
 
 
 def false_alarms(of_normal: NDArray[np.float64]) -> Iterator[dict[str, object]]:
     """The share of normal test images whose p-value is at most alpha, for each alpha that is asked."""
     for alpha in ALPHAS:
         yield {"alpha": alpha, "false_alarm_rate": float(np.mean(of_normal <= alpha))}
+
+
+def is_known_elsewhere(case: Case, same: Mapping[str, str]) -> bool:
+    """Tell whether autoencoders have rows of the case with another number of labels: they learn from none."""
+    return any(
+        row["detector"].startswith(AUTOENCODER)
+        and all(row[name] == value for name, value in same.items() if name != "labelled")
+        for row in known_rows(ROWS)
+    )
 
 
 def is_done(case: Case, how: dict[str, str]) -> bool:
@@ -232,6 +248,8 @@ def write_page() -> None:
         ]
         if STROKES not in set(group["detector"]):
             parts.append(f"Of a version before detector `{STROKES}`, which the ensemble lacked.\n")
+        if not group["detector"].str.startswith(AUTOENCODER).any() and STROKES in set(group["detector"]):
+            parts.append("Autoencoders learn from no labels: see the table with other numbers of labels.\n")
         own = alarms_of[where]
         parts += [
             "False alarms among normal test images, mean over the cases (least to most):\n",
