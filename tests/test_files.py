@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from semisynth.files import replacing_file, replacing_folder, sha256_of, write_csv, write_json, write_text
+from semisynth.files import (
+    read_json,
+    replacing_file,
+    replacing_folder,
+    sha256_of,
+    write_csv,
+    write_json,
+    write_text,
+)
 
 
 class InterruptedWriteError(Exception):
@@ -157,8 +165,18 @@ def test_sha256(tmp_path: Path) -> None:
 def test_json_round_trip(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", {"name": "é", "value": 0.1, "inner": {"n": 1}})
     text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert json.loads(text) == {"name": "é", "value": 0.1, "inner": {"n": 1}}
+    assert read_json(tmp_path / "a.json") == json.loads(text) == {"name": "é", "value": 0.1, "inner": {"n": 1}}
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(b"", "value"), (b"{", "property name"), (100_000 * b"[", "nested too deeply"), (b"\xff", "decode")],
+)
+def test_what_is_no_json_is_a_value_error(tmp_path: Path, text: bytes, message: str) -> None:
+    (tmp_path / "a.json").write_bytes(text)
+    with pytest.raises(ValueError, match=message):
+        read_json(tmp_path / "a.json")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -198,6 +198,7 @@ def test_gamma_is_a_number_or_a_word(tmp_path: Path, value: object) -> None:
         ("split: {}\nsplit: {}", "not valid YAML"),
         ("a: &x [*x, *y]", "not valid YAML"),
         ("a: 2020-13-45", "not valid YAML: month must be"),
+        ("a: " + 3000 * "[", "not valid YAML"),
         ("", "`the file`: .* received None"),
         ("just text", "`the file`: .* received 'just text'"),
         ("- 1", "`the file`: "),

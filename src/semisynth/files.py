@@ -110,6 +110,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def read_json(path: Path) -> Any:
+    """The value in a JSON file; ValueError where it holds none, or nests too deeply to be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write `value` as indented JSON. NaN and infinity are refused (ValueError): they are not JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")

@@ -339,7 +339,7 @@ def load_params(path: Path) -> Params:
         raise SemisynthError(f"{path}: expected UTF-8 text ({error})") from error
     try:
         tree = YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError) as error:  # a date that there is not is a ValueError
+    except (YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
         raise SemisynthError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     return validated(Params, tree, str(path))
 

@@ -1,6 +1,5 @@
 """Fits the classifiers of a stage so that nothing is done twice, and keeps which of them is best."""
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from semisynth.classifiers.crossval import cross_validated_accuracy
 from semisynth.classifiers.registry import NAMES, SIDE_BY_SIDE, load_classifier
 from semisynth.data.imageset import ImageSet
 from semisynth.errors import SemisynthError
-from semisynth.files import write_json
+from semisynth.files import read_json, write_json
 from semisynth.training.side_by_side import side_by_side
 
 SELECTION_FILE = "selection.json"
@@ -64,7 +63,7 @@ def validate_or_reuse(
             make, data.images, data.labels, folds=folds, most_images=most_images, seed=seed
         )
         write_json(path, {"accuracy": accuracy})
-    measured: float | None = json.loads(path.read_text(encoding="utf-8"))["accuracy"]
+    measured: float | None = read_json(path)["accuracy"]
     return measured
 
 
@@ -93,7 +92,7 @@ def load_best(models: Path) -> Classifier:
     if not path.exists():
         raise SemisynthError(f"{path}: no such file; run the stage that writes it first (`dvc repro`)")
     try:
-        best = json.loads(path.read_text(encoding="utf-8"))["best"]
+        best = read_json(path)["best"]
     except (ValueError, KeyError, TypeError) as error:
         raise SemisynthError(f"{path}: does not name the best classifier ({error!r})") from error
     if best not in NAMES:

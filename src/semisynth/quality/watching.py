@@ -1,6 +1,5 @@
 """Watches each epoch's samples for mode collapse; what it measured waits beside the state of the training."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -13,7 +12,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from semisynth.data.imageset import ImageSet
 from semisynth.data.pixels import flat
-from semisynth.files import write_json
+from semisynth.files import read_json, write_json
 from semisynth.quality.collapse import Diversity, collapse_warning, measure_diversity
 from semisynth.training.inference import FixedBatch
 
@@ -100,7 +99,7 @@ class CollapseWatch:
     def epochs(self) -> list[Diversity]:
         """What was measured so far, in order."""
         paths = sorted(self.folder.glob("epoch_*"))
-        return [Diversity(**json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        return [Diversity(**read_json(path)) for path in paths]
 
     def _trainings(self) -> list[list[Diversity]]:
         epochs = self.epochs()

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
-from semisynth.files import write_json
+from semisynth.files import read_json, write_json
 from semisynth.scoring.durable import sync_folder
 from semisynth.scoring.options import JobOptions, Task
 from semisynth.scoring.parts import (
@@ -83,7 +83,7 @@ def claim(out: Path, manifest: dict[str, Any]) -> None:
         sync_folder(out)
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except ValueError as error:
         raise SemisynthError(f"{path}: not a job's manifest ({error})") from error
     difference = _difference(manifest, found, "")

@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from semisynth.errors import SemisynthError
-from semisynth.files import replacing_file
+from semisynth.files import read_json, replacing_file
 from semisynth.scoring.durable import durable_file
 from semisynth.scoring.options import Format, Task
 from semisynth.scoring.pieces import Decoded, Piece
@@ -53,7 +53,7 @@ def read_state(out: Path, index: int) -> dict[str, Any]:
     """
     path = state_path(out, index)
     try:
-        counts = json.loads(path.read_text(encoding="utf-8"))
+        counts = read_json(path)
     except FileNotFoundError as error:
         raise SemisynthError(f"{path}: expected the counts of a part, found no file") from error
     except ValueError as error:

@@ -192,7 +192,8 @@ def train_labeller(
         into = epoch * unit - schedule.contrast
         if into >= 0 and into % schedule.steps == 0:
             earlier = model.targets.numpy() if into else None
-            model.counts.assign(counts_of(strokes().votes))
+            if not into:
+                model.counts.assign(counts_of(strokes().votes))
             averaged = averaged_labeller(model)
             targets = propagated(averaged, labelled, unlabelled, strokes(), earlier, even=even_classes)
             model.targets.assign(targets)

@@ -15,7 +15,7 @@ import numpy as np
 
 from semisynth.data.imageset import read_archive
 from semisynth.errors import SemisynthError
-from semisynth.files import replacing_file, replacing_folder, sha256_of, write_json
+from semisynth.files import read_json, replacing_file, replacing_folder, sha256_of, write_json
 
 FORMAT = 1
 MANIFEST = "bundle.json"
@@ -61,7 +61,7 @@ def load_bundle(folder: Path, kind: str | None = None) -> Bundle:
     if not path.exists():
         raise SemisynthError(f"{path}: no such file; run the stage that writes it first (`dvc repro`)")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = read_json(path)
         version, found, digests = manifest["format"], manifest["kind"], dict(manifest["sha256"])
         settings = dict(manifest["settings"])
     except (ValueError, KeyError, TypeError) as error:
