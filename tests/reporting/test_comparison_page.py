@@ -61,7 +61,7 @@ def test_bars_leave_a_gap_for_what_was_not_trained(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(
         comparison_page_module, "save_bars", lambda path, groups, series, **more: given.update(more, series=series)
     )
-    save_accuracy_bars(Path("accuracy.png"), "title", ACCURACIES)
+    save_accuracy_bars(Path("accuracy.png"), "title", ACCURACIES, level=0.95)
     assert given["series"] == {
         "labelled": pytest.approx([78, 90]),
         "all": pytest.approx([97, np.nan], nan_ok=True),
@@ -71,6 +71,6 @@ def test_bars_leave_a_gap_for_what_was_not_trained(monkeypatch: pytest.MonkeyPat
 
 
 def test_bars_with_a_gap_can_be_drawn(tmp_path: Path) -> None:
-    save_accuracy_bars(tmp_path / "accuracy.png", "title", ACCURACIES)
+    save_accuracy_bars(tmp_path / "accuracy.png", "title", ACCURACIES, level=0.95)
     with Image.open(tmp_path / "accuracy.png") as picture:
         assert picture.format == "PNG"

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 
 from semisynth.reporting import figures
-from semisynth.reporting.canvas import GUTTER_SHADE, MARGIN, MOST_MAGNIFIED, contact_sheet, shortened
+from semisynth.reporting.canvas import GUTTER_SHADE, LARGE, MARGIN, MOST_MAGNIFIED, contact_sheet, shortened
 from semisynth.reporting.figures import save_bars, save_confusion, save_grid, save_lines
 
 ARMS = ("labelled", "classical", "synthetic", "pseudo", "synthetic+classical", "all")
@@ -47,7 +48,23 @@ def confusion(path: Path) -> None:
     save_confusion(path, np.array([[5, 1], [0, 0]]), ["cat", "a long name of a class, too long"], title="t")
 
 
-KINDS = [grid, labelled_grid, bars, horizontal_bars, lines, confusion]
+LONG = "fashion-mnist, dcgan_small with loss wasserstein, gradient_penalty 10.0, instance_noise 0.1: a $title$"
+
+
+def long_titled_bars(path: Path) -> None:
+    save_bars(path, ["cnn", "svm"], {"labelled": [50.0, 60.0], "all": [90.0, 95.0]}, ylabel="%", title=LONG)
+
+
+def long_titled_lines(path: Path) -> None:
+    save_lines(path, [1, 2], {"discriminator": [1, 2], "generator": [3, 2]}, xlabel="x", ylabel="y", title=LONG)
+
+
+def long_titled_confusion(path: Path) -> None:
+    save_confusion(path, np.eye(3, dtype=int), ["a long name of a class", "another one", "x" * 60], title=LONG)
+
+
+LONG_TITLED = [long_titled_bars, long_titled_lines, long_titled_confusion]
+KINDS = [grid, labelled_grid, bars, horizontal_bars, lines, confusion, *LONG_TITLED]
 
 
 @pytest.mark.parametrize("draw", KINDS)
@@ -184,6 +201,30 @@ def test_confusion_of_many_classes_stays_of_one_size(tmp_path: Path) -> None:
     )
     with Image.open(tmp_path / "c.png") as picture:
         assert max(picture.size) < 2000
+
+
+@pytest.mark.parametrize("draw", LONG_TITLED)
+def test_a_long_title_keeps_within_its_axes(
+    draw: Callable[[Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: kept.append(figure))
+    draw(tmp_path / "figure.png")
+    (axes,) = kept[0].axes
+    kept[0].draw_without_rendering()
+    (title,) = [text for text in axes.get_children() if isinstance(text, Text) and text.get_text()]
+    assert "".join(title.get_text().split()) == "".join(LONG.replace("$", r"\$").split())
+    assert title.get_window_extent().x1 <= axes.get_window_extent().x1 + 1
+    assert title.get_fontsize() == LARGE
+
+
+def test_a_confusion_matrix_stays_large_beside_long_names(drawn: list[Figure]) -> None:
+    save_confusion(Path("x"), np.eye(3, dtype=int), ["a", "b", "c"], title="t")
+    save_confusion(Path("x"), np.eye(3, dtype=int), ["x" * 60, "a long name of a class", "c"], title="t")
+    for figure in drawn:
+        figure.draw_without_rendering()
+    short, long = (figure.axes[0].get_window_extent().width for figure in drawn)
+    assert long == pytest.approx(short, rel=0.15)
 
 
 def test_shapes_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -43,6 +43,10 @@ def test_mcnemar_is_the_binomial_test_of_the_discordant_pairs(only_a: int, only_
     assert mcnemar_exact(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
+def test_an_exact_p_is_never_0() -> None:
+    assert 0 < mcnemar_exact(*planted(4, 0, 5000, 1)) < 1e-300
+
+
 def test_mcnemar_by_hand() -> None:
     """Six tosses that all fall on one side: 2 / 2^6."""
     assert mcnemar_exact(*planted(4, 0, 6, 1)) == pytest.approx(2 / 64)

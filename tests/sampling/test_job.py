@@ -134,6 +134,7 @@ def left(folder):
     [
         ("a.npz", {"classes": ("shrt",)}, "`--class shrt` names no class; did you mean `shirt`"),
         ("a.npz", {"classes": ("7",)}, "`--class 7` names no class; known classes: coat, dress/skirt, shirt"),
+        ("a.npz", {"classes": (5000 * "9",)}, "9` names no class; known classes: coat, dress/skirt, shirt"),
         ("a.npz", {"classes": ("coat", "0")}, "`--class coat`: asked for twice"),
         ("a.npz", {"count": 0}, "`--count` must be at least 1, received 0"),
         ("a.npz", {"temperature": 1.0}, "recipe `semi_acgan` has none, `lstm` alone does"),

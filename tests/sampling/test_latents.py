@@ -89,6 +89,12 @@ def test_slerp_is_straight_where_there_is_no_arc(last):
     assert path == pytest.approx(np.linspace((1, 0), last, 5), abs=1e-6)
 
 
+def test_slerp_turns_evenly_between_latents_of_unequal_length():
+    path = slerp(np.array([1, 0], np.float32), np.array([0, 3], np.float32), 5)
+    assert np.linalg.norm(path, axis=1) == pytest.approx([1, 1.5, 2, 2.5, 3], rel=1e-6)
+    assert np.degrees(np.arctan2(path[:, 1], path[:, 0])) == pytest.approx([0, 22.5, 45, 67.5, 90], abs=1e-4)
+
+
 def test_slerp_keeps_the_norm_of_equally_long_latents():
     first, last = (row * 8 / np.linalg.norm(row) for row in draw([0, 0], [0, 1]))
     assert np.linalg.norm(slerp(first, last, 9), axis=1) == pytest.approx([8] * 9, rel=1e-5)

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -68,6 +70,10 @@ def test_a_style_is_that_of_the_rows_asked_for(bundle, images, tmp_path):
         ({"picture": "manifold"}, "needs a latent of width 2, received recipe `semi_acgan` of width 64"),
         ({"picture": "style"}, "needs `--images`"),
         ({"picture": "style", "rows": (6,)}, "`--row` must lie in 0 to 5, received 6"),
+        (
+            {"picture": "style", "images": Path("no.npz")},
+            r"no\.npz: an image set \(\.npz\) expected, found none",
+        ),
     ],
 )
 def test_a_refusal_leaves_nothing(bundle, images, tmp_path, options, message):

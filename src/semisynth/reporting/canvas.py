@@ -3,6 +3,7 @@
 Everything goes through matplotlib's objects; `pyplot` and its global state are never touched.
 """
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 
 from semisynth.files import replacing_file
@@ -36,6 +38,7 @@ PALETTE = (
 )
 MOST_MAGNIFIED = 8  # screen pixels that an image pixel of a sheet becomes at most
 MARGIN, TITLE_HEIGHT, COLUMN_LABEL_HEIGHT = 12, 28, 20  # screen pixels around a sheet, and over it
+LINE_HEIGHT = 1.2  # of a title of several lines, in type sizes
 GUTTER, GUTTER_SHADE = 1, 40  # of a sheet: image pixels between images, and their grey, 0 = background
 
 
@@ -47,7 +50,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save_png(figure: Figure, path: Path) -> None:
-    """Write `figure` to `path`, whole or not at all; the same figure gives the same bytes."""
+    """Write `figure` to `path`, whole or not at all; the same figure gives the same bytes.
+
+    Titles wider than their axes are set in several lines, for which the figure grows.
+    """
+    if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
+        _wrap_titles(figure)
     with replacing_file(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})
 
@@ -94,13 +102,37 @@ def tidy(axes: Axes, *, title: str, grid: str) -> None:
 
 def set_title(axes: Axes, title: str, pad: float = 8) -> None:
     """Put `title` over the left end of `axes`, `pad` points above them."""
-    axes.set_title(plain(title), loc="left", fontsize=LARGE, color=INK, pad=pad)
+    _set_plain_title(axes, plain(title), pad)
+
+
+def _set_plain_title(axes: Axes, title: str, pad: float = 8) -> None:
+    axes.set_title(title, loc="left", fontsize=LARGE, color=INK, pad=pad)
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
     """Put the legend of `axes` to their right, outside of the data."""
     handles, labels = axes.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", fontsize=NORMAL, frameon=False)
+
+
+def _wrap_titles(figure: Figure) -> None:
+    figure.draw_without_rendering()  # before that, the axes' width is not known
+    lines = 1
+    for axes in figure.axes:
+        wrapped = _wrapped(axes.get_title("left"), axes.get_window_extent().width)
+        lines = max(lines, len(wrapped))
+        _set_plain_title(axes, "\n".join(wrapped))
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + (lines - 1) * LINE_HEIGHT * LARGE / 72)
+
+
+def _wrapped(title: str, width: float) -> list[str]:
+    """The lines of a `title`, none wider than `width` screen pixels; words break where one alone is."""
+    lines, characters = [title], len(title)
+    while characters > 1 and widest(lines, LARGE) > width:
+        characters -= 1
+        lines = textwrap.wrap(title, characters)
+    return lines
 
 
 def contact_sheet(images: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:

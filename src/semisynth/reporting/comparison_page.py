@@ -55,7 +55,7 @@ def comparison_page(title: str, accuracies: Sequence[Row], changes: Sequence[Row
     return "\n".join(parts)
 
 
-def save_accuracy_bars(path: Path, title: str, accuracies: Sequence[Row]) -> None:
+def save_accuracy_bars(path: Path, title: str, accuracies: Sequence[Row], *, level: float) -> None:
     """Draw rows of `accuracy_rows` with their intervals: a group per classifier, a bar per arm."""
     classifiers, at = _distinct(accuracies, "classifier"), _by_place(accuracies)
     gap = dict.fromkeys(("accuracy", "error_low", "error_high"), float("nan"))  # not trained on that arm
@@ -70,7 +70,7 @@ def save_accuracy_bars(path: Path, title: str, accuracies: Sequence[Row]) -> Non
         classifiers,
         values,
         errors=bounds,
-        ylabel="test accuracy, %",
+        ylabel=f"test accuracy and {100 * level:g} % interval, %",
         title=title,
         ylim=(0, 100),
         value_format="{:.1f}",

@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from semisynth.reporting.canvas import (
+    DPI,
     INK,
     NORMAL,
     SMALL,
@@ -139,7 +140,8 @@ def save_confusion(path: Path, matrix: NDArray[np.integer], class_names: Sequenc
         raise ValueError(f"expected a matrix of shape ({k}, {k}), received {matrix.shape}")
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # (k, k)
     size = min(max(0.55 * k, 3.0), 11)
-    figure = new_figure(size + 1.6, size + 1.4)
+    labels = widest([shortened(name) for name in class_names], NORMAL) / DPI  # inches
+    figure = new_figure(size + 1.5 + labels, size + 1.3 + labels)
     axes = figure.add_subplot()
     # The square root lets a few mistakes among a thousand images show.
     axes.imshow(np.sqrt(shares), cmap="Blues", vmin=0, vmax=1.15)

@@ -1,6 +1,7 @@
 """Intervals and tests for accuracies that were measured on the same images."""
 
 import math
+import sys
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,7 +52,8 @@ def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) ->
     worse, better = _discordant(correct_a, correct_b)
     if worse == better:
         return 1.0
-    return min(1.0, 2 * float(bdtr(min(worse, better), worse + better, 0.5)))
+    p = 2 * float(bdtr(min(worse, better), worse + better, 0.5))
+    return min(1.0, max(p, sys.float_info.min))  # it is never 0, however small
 
 
 def _discordant(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> tuple[int, int]:

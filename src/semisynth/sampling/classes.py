@@ -7,6 +7,7 @@ from semisynth.errors import UsageError
 from semisynth.synthesizers.sampler import Sampler
 
 MOST_LISTED = 20  # names in a message
+LONGEST = 10  # digits of an index; Python reads no number of thousands
 
 
 def names_of(synthesizer: Sampler) -> tuple[str, ...]:
@@ -41,7 +42,7 @@ def classes_named(names: Sequence[str], asked: Sequence[str]) -> list[int]:
 def _index(asked: str, names: Sequence[str]) -> int:
     if asked in names:
         return names.index(asked)
-    if asked.isdecimal() and int(asked) < len(names):
+    if asked.isdecimal() and len(asked) < LONGEST and int(asked) < len(names):
         return int(asked)
     near = get_close_matches(asked, names, 3)
     known = ", ".join(names[:MOST_LISTED]) + (", …" if len(names) > MOST_LISTED else "")

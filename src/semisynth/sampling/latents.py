@@ -66,17 +66,20 @@ def _normal(size: int, key: list[int], truncation: float | None) -> Latents:
 def slerp(first: Latents, last: Latents, steps: int) -> Latents:
     """Latents float32 (steps, size) from `first` to `last` (size,), both included, by equal angles.
 
-    Shoemake 1985 (doi 10.1145/325334.325242): between normal latents, whose norms hardly differ, it keeps the
-    norm, where a straight line would pass through rarer, shorter ones. Straight where no arc is defined.
+    Shoemake 1985 (doi 10.1145/325334.325242) of their directions, while the norm changes evenly: between normal
+    latents, whose norms hardly differ, it stays, where a straight line would pass through rarer, shorter ones.
+    Straight where no arc is defined.
     """
     share = np.linspace(0, 1, steps)[:, np.newaxis]  # (steps, 1)
     start, end = first.astype(np.float64), last.astype(np.float64)
-    norms = np.linalg.norm(start) * np.linalg.norm(end)
+    first_norm, last_norm = np.linalg.norm(start), np.linalg.norm(end)
+    norms = first_norm * last_norm
     angle = np.arccos(np.clip(np.dot(start, end) / norms, -1, 1)) if norms else 0.0
     if np.sin(angle) < LEAST_SINE:
         path = (1 - share) * start + share * end
     else:
-        path = (np.sin((1 - share) * angle) * start + np.sin(share * angle) * end) / np.sin(angle)
+        arc = np.sin((1 - share) * angle) * start / first_norm + np.sin(share * angle) * end / last_norm
+        path = ((1 - share) * first_norm + share * last_norm) * arc / np.sin(angle)
     return np.asarray(path, np.float32)
 
 

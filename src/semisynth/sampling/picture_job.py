@@ -105,6 +105,8 @@ def _chosen_images(path: Path, rows: tuple[int, ...], names: tuple[str, ...]) ->
 
     `names` are those of the classes where the file has none.
     """
+    if not path.is_file():
+        raise SemisynthError(f"{path}: an image set (.npz) expected, found none")
     images = load_images(path, class_names=names)
     outside = next((row for row in rows if not 0 <= row < len(images)), None)
     if outside is not None:

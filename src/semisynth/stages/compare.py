@@ -57,7 +57,7 @@ def compare(
     write_csv(results / "accuracy.csv", ACCURACY_COLUMNS, rows)
     write_csv(results / "changes.csv", CHANGE_COLUMNS, changes)
     write_text(results / "table.md", comparison_page(title, rows, changes, level=level))
-    save_accuracy_bars(results / "accuracy.png", title, rows)
+    save_accuracy_bars(results / "accuracy.png", title, rows, level=level)
     _show_confusions(outcomes, tests.class_names, f"{tests.dataset}, {count:,} labels", results)
     write_json(
         results / "metrics.json",

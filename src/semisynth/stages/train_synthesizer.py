@@ -1,5 +1,6 @@
 """Train one generative recipe on the labelled and the unlabelled images."""
 
+import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -275,9 +276,12 @@ def _report(
 
 
 def _draw(results: Path, name: str, history: History, title: str, unit: str = " (nats)") -> None:
-    """Write what `fit` reported of each epoch as a table, and its losses as a picture."""
-    rows = [{"epoch": number, **epoch} for number, epoch in enumerate(history, 1)]
-    write_csv(results / f"{name}.csv", list(rows[0]), rows)
+    """Write what `fit` reported of each epoch as a table, and its losses as a picture; NaN leaves a gap."""
+    rows: list[dict[str, float]] = [
+        {"epoch": number} | {key: value for key, value in epoch.items() if not math.isnan(value)}
+        for number, epoch in enumerate(history, 1)
+    ]
+    write_csv(results / f"{name}.csv", ["epoch", *history[0]], rows)
     losses = [key for key in history[0] if key.endswith("loss")]
     curves = {key.replace("_", " "): [epoch[key] for epoch in history] for key in losses}
     epochs = [row["epoch"] for row in rows]

@@ -53,7 +53,7 @@ class Schedule:
 
 
 class Labelling(NamedTuple):
-    """A trained labeller in float32, its history, and what it `found`.
+    """A trained labeller in float32, its history, NaN for losses that were not learned yet, and what it `found`.
 
     That is the class probabilities float32 (n, classes) of the unlabelled images that it was trained on. `counts`
     int64 (classes,) tell how many of them the strokes alone take for each class, without `even_classes`.
@@ -208,8 +208,15 @@ def train_labeller(
         resume=resume,
         on_epoch=renew_targets,
     )
+    history = _without_unlearned(history, schedule.contrast // unit)
     counts = model.counts.numpy().astype(np.int64)
     return Labelling(averaged_labeller(model), history, model.targets.numpy(), counts)
+
+
+def _without_unlearned(history: History, epochs: int) -> History:
+    """NaN for what was not learned yet in the first phase's `epochs`: all but the contrast."""
+    nothing = dict.fromkeys(set(TRACKED) - {"contrastive_loss"}, math.nan)
+    return [{**epoch, **nothing} for epoch in history[:epochs]] + history[epochs:]
 
 
 def averaged_labeller(model: LabellerModel) -> keras.Model:
