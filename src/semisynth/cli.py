@@ -116,9 +116,9 @@ def score(
             summary.update(run_job(inputs, model, out, options, RayEngine(ray_address, workers)))
         else:
             summary.update(run_job(inputs, model, out, options))
+        print(json.dumps(summary, indent=2) if as_json else _told(summary, alpha), flush=True)
 
     with_clear_errors(work)
-    print(json.dumps(summary, indent=2) if as_json else _told(summary, alpha))
     if summary["quarantined"]:
         raise typer.Exit(QUARANTINED)
 

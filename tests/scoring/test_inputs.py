@@ -476,7 +476,9 @@ def test_an_idx_file_that_promises_more_than_it_can_hold_is_refused(packed, tmp_
 def test_an_idx_file_that_goes_on_after_its_last_row_is_refused(packed, tmp_path, noise):
     content = np.array([IMAGES_MAGIC, 5, SIDE, SIDE], ">u4").tobytes() + noise(0, 6).tobytes()
     (tmp_path / "x.idx").write_bytes(gzip.compress(content) if packed else content)
-    with pytest.raises(SemisynthError, match=r"x\.idx: goes on after the 5 rows that its header promises"):
+    with pytest.raises(
+        SemisynthError, match=r"x\.idx: `images` goes on after the 5 rows that its header promises"
+    ):
         everything([tmp_path / "x.idx"])
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, ImageOps
 
 
 def to_unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -39,7 +39,13 @@ def deep_mode(image: ImageFile.ImageFile) -> str:
 
 
 def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:
-    """Grey levels uint8 (height, width) of an image; None where a pixel is transparent: it would turn black."""
+    """Grey levels uint8 (height, width) of an image, upright as viewers show it by its EXIF orientation.
+
+    None where a pixel is transparent: it would turn black.
+    """
+    image.load()  # PNG may tell the orientation behind the pixels
+    if "exif" in image.info:
+        image = ImageOps.exif_transpose(image)
     if "A" in image.mode.upper() or "transparency" in image.info:
         image = image.convert("RGBA")
         if (np.asarray(image.getchannel("A")) < 255).any():

@@ -1,5 +1,6 @@
 """NPZ and IDX inputs, read row by row from a stream, so that no array is ever whole in memory."""
 
+import errno
 import gzip
 import math
 import struct
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 from semisynth.data.idx import GZIP_MAGIC, IMAGES_MAGIC
 from semisynth.errors import SemisynthError
 from semisynth.files import DAMAGED_ARRAY
-from semisynth.scoring.pieces import Columns, Kind, Piece, Raw, made_id
+from semisynth.scoring.pieces import LONGEST_ID, Columns, Kind, Piece, Raw, made_id
 
 IDX_HEADER = 16  # bytes: magic number and three sizes
 IMAGES, IDS = "images", "ids"
+BLOCK = 2**20  # bytes
 MOST_PACKED = 1032  # bytes that one byte of DEFLATE can stand for
-LONGEST_ID = 1024  # characters
 PLAIN_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what `numpy.savez` and `savez_compressed` write
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, gzip.BadGzipFile, struct.error, NotImplementedError)
 
@@ -37,11 +38,9 @@ class RowStream:
         stream: BinaryIO,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
-        *,
-        alone: bool = False,
     ) -> None:
         self.path, self.name, self.shape, self.dtype = path, name, shape, dtype
-        self._stream, self._start, self._alone = stream, stream.tell(), alone
+        self._stream, self._start = stream, stream.tell()
         self._row_bytes = math.prod(shape[1:]) * dtype.itemsize
 
     def check_promise(self, most: int) -> None:
@@ -53,18 +52,27 @@ class RowStream:
                 f"the file ends before: {most} at most"
             )
 
-    def read(self, start: int, count: int) -> NDArray[Any]:
-        """Rows `start` to `start + count`.
+    def check_whole(self) -> None:
+        """Read all of it; SemisynthError where it is damaged, ends early, or goes on after its last row.
 
-        SemisynthError where the file ends before, or goes on after its last row though the array is `alone` in it.
+        The digests of packed files come at their end: without this, damaged rows would have been scored before.
         """
+        left = math.prod(self.shape[:1]) * self._row_bytes
+        with damage_named(self.path):
+            while block := self._stream.read(min(BLOCK, max(left, 1))):
+                left -= len(block)
+        if left < 0:
+            raise SemisynthError(
+                f"{self.path}: `{self.name}` goes on after the {self.shape[0]} rows that its header promises"
+            )
+        if left:
+            raise SemisynthError(f"{self.path}: `{self.name}` ends before the last of {self.shape[0]} rows")
+
+    def read(self, start: int, count: int) -> NDArray[Any]:
+        """Rows `start` to `start + count`; SemisynthError where the file ends before."""
         with damage_named(self.path):
             self._stream.seek(self._start + start * self._row_bytes)
             content = self._stream.read(count * self._row_bytes)
-            # Reading on also checks the digest at the end of a gzip file.
-            more = self._stream.read(1) if self._alone and start + count == self.shape[0] else b""
-        if more:
-            raise SemisynthError(f"{self.path}: goes on after the {self.shape[0]} rows that its header promises")
         if len(content) != count * self._row_bytes:
             raise SemisynthError(
                 f"{self.path}: `{self.name}` ends before row {start + count} of {self.shape[0]} that it promises"
@@ -146,7 +154,7 @@ class ArrayFile:
             raise SemisynthError(
                 f"{self.path}: magic number {IMAGES_MAGIC} of IDX images expected, received {magic}"
             )
-        rows = RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8), alone=True)
+        rows = RowStream(self.path, IMAGES, stream, tuple(shape), np.dtype(np.uint8))
         rows.check_promise(Path(self.path).stat().st_size * (MOST_PACKED if packed else 1))
         return rows
 
@@ -156,13 +164,17 @@ def damage_named(path: str) -> Iterator[None]:
     """Turn what zip, gzip and their like raise for damaged files into a SemisynthError that names the file."""
     try:
         yield
-    except DAMAGED as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):  # a wrong offset ends in EINVAL
+            raise
         raise SemisynthError(f"{path}: not a whole file ({' '.join(str(error).split())})") from error
 
 
 def survey_arrays(path: str, kind: Kind, columns: Columns, rows_per_part: int) -> list[Piece]:
     """The file's pieces of `rows_per_part` rows; SemisynthError where an array is missing or can't be read."""
     with ArrayFile.opened(path, kind) as file:
+        for rows in filter(None, (file.images, file.ids)):
+            rows.check_whole()
         count, has_ids = file.images.shape[0], file.ids is not None
     if columns.id is not None and not has_ids:
         raise SemisynthError(f"{path}: ids are asked for (`{columns.id}`), and the file has no array `{IDS}`")

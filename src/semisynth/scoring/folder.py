@@ -42,6 +42,8 @@ def locked(out: Path) -> Iterator[None]:
 
     The system lets go of the lock when the process ends, however it ends.
     """
+    if out.exists() and not out.is_dir():
+        raise SemisynthError(f"{out}: an output folder expected, received a file")
     out.mkdir(parents=True, exist_ok=True)
     foreign = sorted(
         path.name for path in out.iterdir() if path.name not in OWN and not path.name.endswith(".part")

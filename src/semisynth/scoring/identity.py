@@ -17,7 +17,7 @@ from semisynth.scoring.pieces import Columns, Kind, Piece
 IDS_AT_A_TIME = 2**16
 ID_BYTES = 2**25  # of an array's ids in memory at a time
 SUSPECTS_AT_A_TIME = 1000  # hashes whose ids are held in memory
-SHOWN = 3
+SHOWN, LONGEST_SHOWN = 3, 80  # ids in a message, and characters of one
 
 
 def check_ids(pieces: Sequence[Piece], columns: Columns) -> None:
@@ -76,7 +76,15 @@ def _compare(pieces: Sequence[Piece], columns: Columns, suspects: NDArray[np.uin
             break
     if repeated:
         more = ", and more" if len(repeated) > SHOWN else ""
-        raise SemisynthError(f"ids must differ, these stand in several rows: {', '.join(repeated[:SHOWN])}{more}")
+        raise SemisynthError(
+            f"ids must differ, these stand in several rows: {', '.join(map(_shown, repeated[:SHOWN]))}{more}"
+        )
+
+
+def _shown(name: str) -> str:
+    """An id for a message: short, and without what a terminal would obey."""
+    text = name if len(name) <= LONGEST_SHOWN else f"{name[: LONGEST_SHOWN - 1]}…"
+    return text if text.isprintable() else repr(text)
 
 
 def _repeated(batches: Iterator[NDArray[np.object_]], suspects: NDArray[np.uint64]) -> list[str]:

@@ -11,6 +11,7 @@ from semisynth.scoring.durable import full_disk_named
 from semisynth.scoring.explain import TABLE, write_explanations
 from semisynth.scoring.folder import (
     EXPLAIN,
+    QUARANTINE,
     claim,
     gather_quarantine,
     locked,
@@ -58,7 +59,8 @@ def run_job(
         gather_quarantine(out, found.pieces)
         worst = counts.pop("worst")
         if options.strict and counts["quarantined"]:  # in parts that were finished without --strict
-            raise SemisynthError(f"{out}: rows that can't be scored: {counts['quarantined']}")
+            found_bad = ", ".join(f"{count} {why}" for why, count in counts["quarantined"].items())
+            raise SemisynthError(f"{out / QUARANTINE}: rows that can't be scored: {found_bad}")
         if worst and not (out / EXPLAIN / TABLE).exists():
             write_explanations(out / EXPLAIN, scorer.model, found.pieces, worst, options.columns)
     seconds = time.monotonic() - start

@@ -1,7 +1,8 @@
 """Parquet inputs: row groups are the unit of reading, and within them batches, so that memory stays flat."""
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,25 +12,37 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from semisynth.errors import SemisynthError
-from semisynth.scoring.decoding import bounded
-from semisynth.scoring.pieces import Columns, Piece, Raw, made_id
+from semisynth.scoring.decoding import LARGEST_ENCODED, bounded
+from semisynth.scoring.pieces import LONGEST_ID, Columns, Piece, Raw, made_id
 
 READ_BYTES = 2**25  # of images in memory at a time
 FEW_ROWS = 25  # at most are read before their bytes are known: the file's own sizes count a repeated image once
+HELD_BYTES = 2**28  # of repeated images that are read before, and of ids
+MANY_PIXELS = 2**24  # of lists in a row group, where there are not even as many as its rows should have
 MANY_IDS = 2**16
 BUFFER_BYTES = 2**20
+UTF8_BYTES = 4  # of a character, at most
 DEFAULT_ID = "id"
+BYTES = "bytes"  # of a structure: what some data sets keep encoded images in, beside their path
 
 Refusing = tuple[pa.RecordBatch, dict[int, str]]  # rows, and why some of them are null
 
 
-def open_parquet(path: str) -> pq.ParquetFile:
-    """Open the file for streaming; SemisynthError where it is none, or can't be read."""
+def open_parquet(path: str, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
+    """Open the file for streaming; SemisynthError where it is none, or can't be read.
+
+    The columns `dictionaries` come as such: each repeated value once, and indices.
+    """
     try:
-        # Of a relative path, Arrow would take what comes before a colon for a scheme, as of a URL.
-        # Without pre-buffering and threads: both would hold whole row groups.
-        return pq.ParquetFile(str(Path(path).absolute()), buffer_size=BUFFER_BYTES, pre_buffer=False)
-    except (pa.ArrowException, OSError) as error:
+        return pq.ParquetFile(
+            # Of a relative path, Arrow would take what comes before a colon for a scheme, as of a URL.
+            str(Path(path).absolute()),
+            buffer_size=BUFFER_BYTES,
+            pre_buffer=False,  # it would hold whole row groups, as threads would
+            page_checksum_verification=True,
+            read_dictionary=list(dictionaries),
+        )
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise SemisynthError(f"{path}: {os.strerror(error.errno)}") from error
         raise SemisynthError(f"{path}: not a whole Parquet file ({_line(error)})") from error
@@ -58,18 +71,79 @@ def survey_parquet(path: str, columns: Columns, rows_per_part: int) -> list[Piec
 
 def read_parquet(piece: Piece, columns: Columns, side: int, batch_size: int) -> Iterator[Raw]:
     """Yield the piece's rows, at most `batch_size` and about 32 MiB at a time; too large cells as null."""
-    wanted = [columns.image, *([columns.id or DEFAULT_ID] if piece.has_ids else [])]
+    name = columns.id or DEFAULT_ID if piece.has_ids else None
     first = 0
     with open_parquet(piece.path) as file:
-        few = _batches(file, piece.path, wanted, min(FEW_ROWS, batch_size), list(piece.groups), piece.start)
-        for batch, refused in _joined((_bounded(one, columns.image, side) for one in few), batch_size):
+        for batch, refused in _rows(file, piece, columns.image, name, side, batch_size):
             cells = batch.column(batch.schema.get_field_index(columns.image))
-            if piece.has_ids:
-                ids = _names(batch.column(batch.schema.get_field_index(wanted[1]))).tolist()
-            else:
+            if name is None:
                 ids = [made_id(piece.path, piece.start + first + row) for row in range(len(batch))]
+            else:
+                ids = _names(batch.column(batch.schema.get_field_index(name))).tolist()
             yield Raw(first, ids, cells, refused)
             first += len(batch)
+
+
+def _rows(
+    file: pq.ParquetFile, piece: Piece, image: str, name: str | None, side: int, batch_size: int
+) -> Iterator[Refusing]:
+    """Yield the piece's rows, some at a time; those of row groups that hold far too much without their images."""
+    start, leaf = piece.start, _leaf_of(file, image)
+    path, is_list = file.schema.column(leaf).path, file.schema.column(leaf).max_repetition_level > 0
+    ids = [] if name is None else [name]
+    groups_by_reason = itertools.groupby(piece.groups, key=lambda group: _why_unread(file, group, leaf, side))
+    for why, some in groups_by_reason:
+        groups = list(some)
+        rows = sum(file.metadata.row_group(group).num_rows for group in groups)
+        if why:
+            yield from _without_images(file, piece.path, image, ids, groups, (start, rows, batch_size), why)
+        else:
+            longest = 1 if is_list else _longest_of_groups(piece.path, path, groups, start)
+            few = max(1, min(FEW_ROWS, batch_size, HELD_BYTES // max(longest, 1)))
+            batches = _batches(file, piece.path, [image if is_list else path, *ids], few, groups, start)
+            yield from _joined((_bounded(batch, image, side) for batch in batches), batch_size)
+        start += rows
+
+
+def _without_images(
+    file: pq.ParquetFile,
+    path: str,
+    image: str,
+    ids: list[str],
+    groups: list[int],
+    place: tuple[int, int, int],
+    why: str,
+) -> Iterator[Refusing]:
+    """Yield the rows of some groups with null for every image, and why that is so."""
+    start, rows, most = place
+    if ids:
+        lengths_and_ids = ((len(batch), batch.columns) for batch in _batches(file, path, ids, most, groups, start))
+    else:
+        lengths_and_ids = ((min(most, rows - first), []) for first in range(0, rows, most))
+    for length, column in lengths_and_ids:
+        nothing = pa.nulls(length, pa.binary())
+        yield pa.RecordBatch.from_arrays([nothing, *column], [image, *ids]), dict.fromkeys(range(length), why)
+
+
+def _leaf_of(file: pq.ParquetFile, image: str) -> int:
+    """Which of the file's columns holds what the images are made of: bytes, or values of lists."""
+    paths = [file.schema.column(leaf).path for leaf in range(len(file.schema))]
+    whole = [path for path in (image, f"{image}.{BYTES}") if path in paths]
+    return paths.index(whole[0] if whole else next(path for path in paths if path.startswith(f"{image}.")))
+
+
+def _why_unread(file: pq.ParquetFile, group: int, leaf: int, side: int) -> str:
+    """Why the images of a row group are not read, or nothing: it says that they take far more than images do.
+
+    What one row of them would take is told nowhere.
+    """
+    rows, cells = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).column(leaf)
+    is_list = file.schema.column(leaf).max_repetition_level > 0
+    if is_list and cells.num_values > max(rows * side**2, MANY_PIXELS):
+        return f"wrong size: {cells.num_values} pixels in a row group of {rows}, expected {side**2} in each"
+    if not is_list and cells.total_uncompressed_size > max(rows * LARGEST_ENCODED, READ_BYTES):
+        return f"too large: {cells.total_uncompressed_size} bytes in a row group of {rows} rows"
+    return ""
 
 
 def _bounded(batch: pa.RecordBatch, image: str, side: int) -> Refusing:
@@ -100,15 +174,71 @@ def _joined(batches: Iterator[Refusing], most_rows: int) -> Iterator[Refusing]:
 
 
 def id_batches(path: str, columns: Columns) -> Iterator[NDArray[np.object_]]:
-    """Yield the column of ids as strings, some at a time, without nulls."""
+    """Yield the column of ids as strings, some at a time, without nulls.
+
+    SemisynthError where some are longer than LONGEST_ID characters may be.
+    """
     name = columns.id or DEFAULT_ID
-    with open_parquet(path) as file:
-        for batch in _batches(file, path, [name], MANY_IDS):
-            yield _names(batch.column(0).drop_null())
+    start = 0
+    with open_parquet(path) as file, open_parquet(path, [name]) as repeated:
+        for group in range(file.metadata.num_row_groups):
+            rows, size = file.metadata.row_group(group).num_rows, _size_of(file, group, name)
+            average = size // max(rows, 1)
+            _check_length(path, name, max(average, _longest_repeated(repeated, path, name, group, start)))
+            most = max(1, min(MANY_IDS, HELD_BYTES // max(average, 1)))
+            for batch in _batches(file, path, [name], most, [group], start):
+                ids = batch.column(0).drop_null()
+                if not pa.types.is_integer(ids.type):
+                    _check_length(path, name, _longest(ids))
+                yield _names(ids)
+            start += rows
+
+
+def _check_length(path: str, name: str, longest: int) -> None:
+    most = LONGEST_ID * UTF8_BYTES
+    if longest > most:
+        raise SemisynthError(f"{path}: column `{name}` must hold {most} bytes a row at most, received {longest}")
+
+
+def _size_of(file: pq.ParquetFile, group: int, name: str) -> int:
+    """Bytes of a column in a row group, repeated values counted once."""
+    columns = file.metadata.row_group(group)
+    sizes = {
+        columns.column(leaf).path_in_schema: columns.column(leaf).total_uncompressed_size
+        for leaf in range(columns.num_columns)
+    }
+    return int(sizes[name])
+
+
+def _longest_of_groups(path: str, name: str, groups: list[int], start: int) -> int:
+    with open_parquet(path, [name]) as repeated:
+        return max(_longest_repeated(repeated, path, name, group, start) for group in groups)
+
+
+def _longest_repeated(repeated: pq.ParquetFile, path: str, name: str, group: int, start: int) -> int:
+    """Bytes of the longest value of a binary column that a row group keeps once for all rows that have it.
+
+    `repeated` was opened with this column as a dictionary: the group's first row, number `start` of the file,
+    comes with all of these.
+    """
+    first = next(_batches(repeated, path, [name], 1, [group], start), None)
+    values = None if first is None else _unwrapped(first.column(0))
+    return _longest(values) if values is not None and pa.types.is_dictionary(values.type) else 0
+
+
+def _longest(values: pa.Array) -> int:
+    """Bytes of the longest of binary values or strings."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary
+    return pc.max(pc.binary_length(values)).as_py() or 0
 
 
 def _names(ids: pa.Array) -> NDArray[np.object_]:
     """Ids as strings, None for null. Bytes that are no UTF-8 are lone surrogates, as in the names of files."""
+    if pa.types.is_dictionary(ids.type):
+        names = np.append(_names(ids.dictionary), [None])  # the last for null, where the index is -1
+        chosen: NDArray[np.object_] = names[pc.fill_null(ids.indices, -1).to_numpy(zero_copy_only=False)]
+        return chosen
     if pa.types.is_integer(ids.type):
         ids = pc.cast(ids, pa.string())
     try:
@@ -151,6 +281,8 @@ def _check_columns(path: str, schema: pa.Schema, columns: Columns) -> bool:
         return False
     name = columns.id or DEFAULT_ID
     kind = _type_of(path, schema, name)
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
         raise SemisynthError(f"{path}: column `{name}` must hold strings or integers, received {kind}")
     return True
@@ -166,13 +298,13 @@ def _type_of(path: str, schema: pa.Schema, name: str) -> pa.DataType:
 
 
 def _unwrapped(cells: pa.Array) -> pa.Array:
-    """The `bytes` of a structure, in which some data sets keep encoded images beside their path."""
-    return pc.struct_field(cells, "bytes") if pa.types.is_struct(cells.type) else cells
+    """The bytes of a structure."""
+    return pc.struct_field(cells, BYTES) if pa.types.is_struct(cells.type) else cells
 
 
 def _inner(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return kind.field("bytes").type
+    if pa.types.is_struct(kind) and kind.get_field_index(BYTES) >= 0:
+        return kind.field(BYTES).type
     return kind
 
 
