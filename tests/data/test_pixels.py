@@ -1,7 +1,10 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from semisynth.data.pixels import flat, from_signed, from_unit, to_signed, to_unit
+from semisynth.data.pixels import flat, from_signed, from_unit, opaque_grey, to_signed, to_unit
 
 ALL = np.arange(256, dtype=np.uint8).reshape(1, 16, 16)
 
@@ -42,3 +45,18 @@ def test_values_outside_are_clipped_and_do_not_wrap_around() -> None:
 def test_nan_is_refused() -> None:
     with pytest.raises(ValueError, match="received NaN"):
         from_unit(np.array([0.5, np.nan]))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_images_are_taken_upright(form: str, orientation: int) -> None:
+    upright = np.zeros((16, 16), np.uint8)
+    upright[:4] = 255
+    turns = {1: 0, 3: 2, 6: 1, 8: 3}[orientation]  # counter-clockwise quarters that the file is turned by
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stream = io.BytesIO()
+    Image.fromarray(np.rot90(upright, turns)).save(stream, form, exif=exif)
+    grey = opaque_grey(Image.open(stream))
+    assert grey is not None
+    np.testing.assert_allclose(grey.astype(int), upright, atol=3)

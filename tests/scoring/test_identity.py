@@ -29,6 +29,14 @@ def test_only_a_few_of_many_are_named(tmp_path, write_parquet):
         check(write_parquet(tmp_path / "a.parquet", images, [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]))
 
 
+def test_ids_are_told_short_and_without_what_a_terminal_obeys(tmp_path, write_parquet):
+    ids = ["\x1b]0;title\x07", "n" * 1000]
+    with pytest.raises(SemisynthError) as raised:
+        check(write_parquet(tmp_path / "a.parquet", IMAGES, ids * 2))
+    first, second = str(raised.value).split("several rows: ")[1].split(", ")
+    assert {first, second} == {r"'\x1b]0;title\x07'", "n" * 199 + "…"}
+
+
 def test_different_ids_pass_and_so_do_nulls_and_made_ones(tmp_path, write_parquet):
     check(write_parquet(tmp_path / "a.parquet", IMAGES, ["a", None, None, "b"]))
     check(write_parquet(tmp_path / "b.parquet", IMAGES), write_parquet(tmp_path / "c.parquet", IMAGES))

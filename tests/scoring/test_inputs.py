@@ -2,6 +2,7 @@ import errno
 import gzip
 import io
 import os
+import re
 import zipfile
 
 import numpy as np
@@ -402,6 +403,84 @@ def test_large_cells_are_read_one_by_one_and_small_ones_into_full_batches(cells,
     assert len(reads) < 1200 / parquet.FEW_ROWS + 5
 
 
+def test_an_image_that_stands_once_for_many_rows_is_read_few_rows_at_a_time(tmp_path, reads, encoded, monkeypatch):
+    """After small ones, which tell nothing of what comes."""
+    monkeypatch.setattr(parquet, "HELD_BYTES", 3 * LARGE)
+    cells = pa.DictionaryArray.from_arrays([0] * 500 + [1] * 60, pa.array([b"small", bytes(LARGE)])).cast(
+        pa.binary()
+    )
+    pq.write_table(pa.table({"image": cells}), tmp_path / "x.parquet", dictionary_pagesize_limit=2**30)
+    _, ids, _, bad = everything([tmp_path / "x.parquet"], batch_size=500)
+    assert (ids, [why for _, why in bad][-60:], len(bad)) == ([], [TOO_LARGE] * 60, 560)
+    assert max(rows for rows, _ in reads) == 3
+
+
+@pytest.mark.parametrize("ids", [None, ["a", "b", "c", "d"]])
+@pytest.mark.parametrize("kind", ["lists", "bytes"])
+def test_images_of_a_row_group_that_holds_far_too_much_are_not_read(kind, ids, tmp_path, noise, encoded, reads):
+    good = encoded(noise(0, 1)[0])
+    if kind == "lists":
+        pixels = noise(0, 3).reshape(-1).tolist()
+        first = pa.ListArray.from_arrays([0, 2**24 + 1], zeros(2**24 + 1))
+        groups = [first, pa.ListArray.from_arrays(np.arange(4) * SIDE**2, pa.array(pixels, pa.uint8()))]
+        why = f"wrong size: {2**24 + 1} pixels in a row group of 1, expected {SIDE**2} in each"
+    else:
+        groups = [pa.array([bytes(2**25)]), pa.array([good] * 3)]
+        why = "too large: 335544[0-9]{2} bytes in a row group of 1 rows"
+    schema = pa.schema([("image", groups[0].type)] + ([("id", pa.string())] if ids else []))
+    with pq.ParquetWriter(tmp_path / "x.parquet", schema, use_dictionary=False, compression="zstd") as writer:
+        for cells, names in zip(groups, (ids[:1], ids[1:]) if ids else ((), ()), strict=True):
+            writer.write_table(pa.Table.from_arrays([cells, pa.array(names)][: len(schema)], schema=schema))
+    _, names, images, bad = everything([tmp_path / "x.parquet"], batch_size=500)
+    ((row, told),) = bad
+    assert row == 0
+    assert re.fullmatch(why, told)
+    assert names == (ids[1:] if ids else [f"{tmp_path / 'x.parquet'}#{row}" for row in (1, 2, 3)])
+    np.testing.assert_array_equal(images, noise(0, 3) if kind == "lists" else noise(0, 1).repeat(3, axis=0))
+    assert sum(rows for rows, _ in reads) == 3
+
+
+@pytest.mark.parametrize("dictionary", [True, False])
+def test_ids_that_are_too_long_are_refused(dictionary, tmp_path, encoded, noise):
+    table = pa.table(
+        {"id": [str(row) for row in range(200)] + ["é" * 2049], "image": [encoded(noise(0, 1)[0])] * 201}
+    )
+    pq.write_table(table, tmp_path / "x.parquet", use_dictionary=dictionary)
+    found = survey([str(tmp_path / "x.parquet")], Columns(), 50)
+    message = r"x\.parquet: column `id` must hold 4096 bytes a row at most, received 4098"
+    with pytest.raises(SemisynthError, match=message):
+        check_ids(found.pieces, Columns())
+
+
+def test_categories_may_be_ids(tmp_path, encoded, noise):
+    ids = pa.array(["b", "a", None, "c"]).dictionary_encode()
+    pq.write_table(pa.table({"id": ids, "image": [encoded(noise(0, 1)[0])] * 4}), tmp_path / "x.parquet")
+    found, read, _, bad = everything([tmp_path / "x.parquet"])
+    assert (read, bad) == (["b", "a", "c"], [(2, "null id")])
+    check_ids(found.pieces, Columns())
+
+
+def test_damaged_pixels_are_told_by_a_pages_checksum(tmp_path, noise):
+    pixels = pa.FixedSizeListArray.from_arrays(pa.array(noise(0, 50).reshape(-1)), SIDE**2)
+    how = {"compression": "none", "use_dictionary": False, "write_page_checksum": True}
+    pq.write_table(pa.table({"image": pixels}), tmp_path / "x.parquet", **how)
+    everything([tmp_path / "x.parquet"])
+    content = bytearray((tmp_path / "x.parquet").read_bytes())
+    content[9000] ^= 255
+    (tmp_path / "x.parquet").write_bytes(content)
+    with pytest.raises(SemisynthError, match=r"x\.parquet: damaged near row 0 .*checksum"):
+        everything([tmp_path / "x.parquet"])
+
+
+def test_a_column_whose_name_is_no_utf_8_is_refused_in_one_line(tmp_path, encoded, noise):
+    table = pa.table({"image": [encoded(noise(0, 1)[0])], "cafe": [1]})
+    pq.write_table(table, tmp_path / "x.parquet", store_schema=False)
+    content = (tmp_path / "x.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(content.replace(b"cafe", b"caf\xe9"))
+    with pytest.raises(SemisynthError, match=r"x\.parquet: not a whole Parquet file \('utf-8' codec"):
+        everything([tmp_path / "x.parquet"])
+
+
 def npy(array, shape=None):
     """The bytes of an array in NumPy's format, which may promise another shape."""
     stream = io.BytesIO()
@@ -618,6 +697,31 @@ def test_a_file_that_ends_too_early_is_named(name, tmp_path, noise):
         half(path)
     with pytest.raises(SemisynthError, match=f"{name}: "):
         everything([path])
+
+
+@pytest.mark.parametrize("damage", ["pixel", "more"])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_damaged_array_is_refused_before_any_of_its_rows_is_scored(damage, method, tmp_path, noise):
+    content = npy(noise(0, 40))
+    save_members(tmp_path / "x.npz", method, images_npy=content + b"more" * (damage == "more"))
+    if damage == "pixel":
+        with zipfile.ZipFile(tmp_path / "x.npz") as archive:
+            crc = archive.getinfo("images.npy").CRC.to_bytes(4, "little")
+        whole = (tmp_path / "x.npz").read_bytes()
+        (tmp_path / "x.npz").write_bytes(whole.replace(crc, bytes([crc[0] ^ 1]) + crc[1:]))
+    message = "not a whole file .*CRC" if damage == "pixel" else "`images` goes on after the 40 rows"
+    with pytest.raises(SemisynthError, match=rf"x\.npz: {message}"):
+        survey([str(tmp_path / "x.npz")], Columns(), 10)
+
+
+def test_an_archive_whose_directory_lies_before_its_start_is_named(tmp_path, noise):
+    np.savez(tmp_path / "x.npz", images=noise(0, 4))
+    content = bytearray((tmp_path / "x.npz").read_bytes())
+    at = content.rindex(b"PK\x05\x06") + 16
+    content[at : at + 4] = (int.from_bytes(content[at : at + 4], "little") + 9).to_bytes(4, "little")
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(SemisynthError, match=r"x\.npz: not a whole file \("):
+        survey([str(tmp_path / "x.npz")], Columns(), 10)
 
 
 def test_a_damaged_row_group_is_named(tmp_path, noise, write_parquet):

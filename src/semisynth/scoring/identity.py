@@ -17,7 +17,7 @@ from semisynth.scoring.pieces import Columns, Kind, Piece
 IDS_AT_A_TIME = 2**16
 ID_BYTES = 2**25  # of an array's ids in memory at a time
 SUSPECTS_AT_A_TIME = 1000  # hashes whose ids are held in memory
-SHOWN, LONGEST_SHOWN = 3, 80  # ids in a message, and characters of one
+SHOWN, LONGEST_SHOWN = 3, 200  # ids in a message, and characters of one
 
 
 def check_ids(pieces: Sequence[Piece], columns: Columns) -> None:
