@@ -88,9 +88,9 @@ Images have the class that they were asked for (`asked`), or the one that a labe
 (`labeller`), one for all of them, trained in full; that is not in the seconds.
 Lower is better of the distances, of all histogram columns, and of memorisation, which is .5 where training images
 are no nearer than held-out ones (nearest ratio: 1 then, lower is nearer). Density may exceed 1, mode entropy is at
-most ln 10 = 2.303 on ten classes. `real`: what as many real images reach as the
-first row has; where a recipe drew too few of some class, fewer are compared, and distances are a little larger. {MEASURING_STEPS} updates are made
-by the measuring classifier, which gives GAN-test and features, and by the pipeline's `cnn`, which gives GAN-train;
+most ln 10 = 2.303 on ten classes. `real`: what as many real images reach as the first row has; where a recipe drew
+too few of some class, fewer are compared, and distances are a little larger. {MEASURING_STEPS} updates are made by
+the measuring classifier, which gives GAN-test and features, and by the pipeline's `cnn`, which gives GAN-train;
 where no class histogram is given, that gave GAN-train as well, and labels are those of the best `baseline` one.
 A recipe without figures drew no image of some class.
 """

@@ -3,6 +3,7 @@ import functools
 import gc
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from scipy.stats import kstest
 from typer.testing import CliRunner
 
@@ -153,7 +155,7 @@ def test_missing_parts_alone_are_made_again(run, planted, tmp_path):
         ({"alpha": 0.5}, r"`options\.alpha` is 0\.02 there, 0\.5 here"),
         ({"detector": "pca"}, r'`options\.detector` is "ensemble" there, "pca" here'),
         ({"format": "csv"}, r"`options\.format`"),
-        ({"explain": 3}, r"`options\.explain`"),
+        ({"explain": 101}, r"`options\.kept` is 100 there, 101 here"),
     ],
 )
 def test_other_options_are_refused_not_mixed(run, planted, tmp_path, change, message):
@@ -286,6 +288,24 @@ def test_explanations_are_made_anew_where_a_part_is(run, rings, encoded, tmp_pat
     (tmp_path / "out" / "parts" / "part-000000.parquet").unlink()
     run(tmp_path / "f", options=options)
     assert table.read_text(encoding="utf-8") == before
+
+
+def test_a_finished_job_can_be_explained_later(run, planted, tmp_path):
+    run(planted)
+    table = tmp_path / "out" / "explain" / "explain.csv"
+    seen = {}
+    for count in (3, 100, 3):
+        assert run(planted, options=replace(OPTIONS, explain=count))["resumed"] == 320
+        seen[count] = table.read_text(encoding="utf-8").splitlines()
+        assert len(seen[count]) == count + 1
+        with Image.open(table.parent / "worst.png"):
+            pass
+    assert seen[100][:4] == seen[3]
+    shutil.rmtree(tmp_path / "out")
+    run(planted, options=replace(OPTIONS, explain=100))
+    assert table.read_text(encoding="utf-8").splitlines() == seen[100]
+    run(planted)
+    assert table.exists()  # not asked for is not to be deleted
 
 
 def test_what_an_earlier_run_quarantined_does_not_stay(run, planted, tmp_path):

@@ -1,5 +1,6 @@
 """Why the most abnormal images are: the nearest training image, the likeliest class, what is unexpected where."""
 
+import csv
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,15 @@ def write_explanations(
             row_labels=[str(row["id"]) for row in rows[:MOST_SHEET_ROWS]],
         )
     sync_folder(folder.parent)
+
+
+def explained(folder: Path) -> int:
+    """How many rows the explanations in `folder` are of: 0 where there are none."""
+    try:
+        with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
+            return sum(1 for _ in csv.DictReader(stream))
+    except FileNotFoundError:
+        return 0
 
 
 def residual_picture(residual: NDArray[np.int16]) -> Image.Image:

@@ -8,7 +8,7 @@ from typing import Any
 
 from semisynth.errors import SemisynthError
 from semisynth.scoring.durable import full_disk_named
-from semisynth.scoring.explain import TABLE, write_explanations
+from semisynth.scoring.explain import explained, write_explanations
 from semisynth.scoring.folder import (
     EXPLAIN,
     QUARANTINE,
@@ -61,7 +61,7 @@ def run_job(
         if options.strict and counts["quarantined"]:  # in parts that were finished without --strict
             found_bad = ", ".join(f"{count} {why}" for why, count in counts["quarantined"].items())
             raise SemisynthError(f"{out / QUARANTINE}: rows that can't be scored: {found_bad}")
-        if worst and not (out / EXPLAIN / TABLE).exists():
+        if worst and explained(out / EXPLAIN) != len(worst):
             write_explanations(out / EXPLAIN, scorer.model, found.pieces, worst, options.columns)
     seconds = time.monotonic() - start
     return counts | {

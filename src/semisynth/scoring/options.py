@@ -8,11 +8,12 @@ from uuid import uuid4
 from semisynth.scoring.pieces import Columns
 
 Format = Literal["parquet", "csv"]
+KEPT = 100  # most abnormal rows of each part, at least, so that a finished job can still be explained
 
 
 @dataclass(frozen=True)
 class JobOptions:
-    """Options of a job. All but `strict` decide what the output holds.
+    """Options of a job. All but `strict`, and `explain` up to KEPT, decide what its parts hold.
 
     `detector`: whose score and p-value; `alpha`: the false-alarm rate at which `is_anomaly` is set;
     `rows_per_part`: about how many rows an output part holds; `strict`: the first bad row ends the job;
@@ -30,9 +31,14 @@ class JobOptions:
 
     def identity(self) -> dict[str, Any]:
         """What the manifest keeps: two jobs on one folder must agree in it."""
-        values = asdict(self)
-        del values["strict"]
+        values = asdict(self) | {"kept": self.kept}
+        del values["strict"], values["explain"]
         return values
+
+    @property
+    def kept(self) -> int:
+        """How many of the most abnormal rows of each part are kept for explanations."""
+        return max(self.explain, KEPT)
 
 
 @dataclass(frozen=True)

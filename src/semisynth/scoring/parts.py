@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
@@ -22,6 +23,7 @@ from semisynth.scoring.pieces import Decoded, Piece
 PARTS, STATE = "parts", ".state"
 RUN = "run-"  # begins the names of staging folders
 COUNTS: Mapping[str, type] = {"rows": int, "anomalies": int, "quarantined": dict, "worst": list}
+WORST = {"id", "score", "p_value", "piece", "row"}  # what is kept of each of the most abnormal rows
 QUARANTINE_SCHEMA = pa.schema([("file", pa.string()), ("row", pa.int64()), ("reason", pa.string())])
 ROWS_AT_A_TIME = 2**16  # that one row group of the output holds
 
@@ -58,9 +60,15 @@ def read_state(out: Path, index: int) -> dict[str, Any]:
         raise SemisynthError(f"{path}: expected the counts of a part, found no file") from error
     except ValueError as error:
         raise SemisynthError(f"{path}: expected the counts of a part, received {error}") from error
-    if not isinstance(counts, dict) or any(not isinstance(counts.get(key), kind) for key, kind in COUNTS.items()):
+    if not _are_counts(counts):
         raise SemisynthError(f"{path}: expected the counts of a part, received {str(counts)[:80]}")
-    return counts
+    return counts  # type: ignore[no-any-return]
+
+
+def _are_counts(found: Any) -> bool:
+    if not isinstance(found, dict) or any(not isinstance(found.get(key), kind) for key, kind in COUNTS.items()):
+        return False
+    return all(isinstance(row, dict) and row.keys() == WORST for row in found["worst"])
 
 
 def is_finished(out: Path, index: int, format: Format) -> bool:
@@ -138,7 +146,7 @@ class PartWriter:
 
     def __init__(self, task: Task, piece: Piece, schema: pa.Schema) -> None:
         self._out, self._piece, self._schema, self._format = task.out, piece, schema, task.options.format
-        self._staging, self._explain, self._rows, self._anomalies = staging_path(task), task.options.explain, 0, 0
+        self._staging, self._kept, self._rows, self._anomalies = staging_path(task), task.options.kept, 0, 0
         self._reasons: Counter[str] = Counter()
         self._worst: list[dict[str, Any]] = []
 
@@ -168,8 +176,7 @@ class PartWriter:
         self._part.add(table)
         self._rows += len(table)
         self._anomalies += pc.sum(table["is_anomaly"]).as_py()
-        if self._explain:
-            self._keep_worst(decoded, table)
+        self._keep_worst(decoded, table)
 
     def _add_bad(self, decoded: Decoded) -> None:
         if self._quarantine is None:
@@ -179,11 +186,13 @@ class PartWriter:
         self._reasons.update(reason.partition(":")[0] for _, reason in decoded.bad)
 
     def _keep_worst(self, decoded: Decoded, table: pa.Table) -> None:
-        rows = table.select(["id", "score", "p_value"]).to_pylist()
-        fresh = [
-            row | {"piece": self._piece.index, "row": int(at)} for row, at in zip(rows, decoded.rows, strict=True)
-        ]
-        self._worst = most_abnormal(self._worst + fresh, self._explain)
+        full = len(self._worst) == self._kept
+        least = self._worst[-1]["score"] if full else -np.inf  # of equal scores the first ones stay
+        chosen = np.flatnonzero(table["score"].to_numpy() > least)
+        rows = table.select(["id", "score", "p_value"]).take(chosen).to_pylist()
+        places = decoded.rows[chosen].tolist()
+        fresh = [row | {"piece": self._piece.index, "row": at} for row, at in zip(rows, places, strict=True)]
+        self._worst = most_abnormal(self._worst + fresh, self._kept)
 
 
 def most_abnormal(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
