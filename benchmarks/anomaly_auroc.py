@@ -50,7 +50,6 @@ PROTOCOLS = {
     "one_class": "one digit is normal, all others are anomalies",
     "planted": "noise, inverted, shuffled and blended digits and letters among all digits",
 }
-STROKES = "strokes_mahalanobis"  # with most weight in the ensemble
 AUTOENCODER = "autoencoder"
 KINDS = ("noise", "inverted", "shuffled", "blended", "letter")
 ALL_DIGITS, PER_KIND, NORMAL = "all", 500, 5000
@@ -246,9 +245,7 @@ def write_page() -> None:
             f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller; commit {by}.\n",
             protocol_table(group),
         ]
-        if STROKES not in set(group["detector"]):
-            parts.append(f"Of a version before detector `{STROKES}`, which the ensemble lacked.\n")
-        if not group["detector"].str.startswith(AUTOENCODER).any() and STROKES in set(group["detector"]):
+        if not group["detector"].str.startswith(AUTOENCODER).any():
             parts.append("Autoencoders learn from no labels: see the table with other numbers of labels.\n")
         own = alarms_of[where]
         parts += [

@@ -2,7 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 
 def to_unit(images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -44,13 +44,34 @@ def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:
     None where a pixel is transparent: it would turn black.
     """
     image.load()  # PNG may tell the orientation behind the pixels
-    if "exif" in image.info:
-        image = ImageOps.exif_transpose(image)
+    turn = _UPRIGHT.get(_orientation(image)) if "exif" in image.info else None
+    if turn is not None:
+        info, image = image.info, image.transpose(turn)
+        image.info = info
     if "A" in image.mode.upper() or "transparency" in image.info:
         image = image.convert("RGBA")
         if (np.asarray(image.getchannel("A")) < 255).any():
             return None
     return np.asarray(image if image.mode == "L" else image.convert("L"))
+
+
+_UPRIGHT = {  # by the orientation of EXIF 2.3
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _orientation(image: Image.Image) -> int:
+    """What EXIF tells; 1 where it is damaged, as the pixels need not be: Pillow raises whatever it meets there."""
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:
+        return 1
 
 
 def halved(images: NDArray[np.uint8]) -> NDArray[np.float32]:
