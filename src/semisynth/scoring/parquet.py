@@ -128,8 +128,10 @@ def _without_images(
 def _leaf_of(file: pq.ParquetFile, image: str) -> int:
     """Which of the file's columns holds what the images are made of: bytes, or values of lists."""
     paths = [file.schema.column(leaf).path for leaf in range(len(file.schema))]
-    whole = [path for path in (image, f"{image}.{BYTES}") if path in paths]
-    return paths.index(whole[0] if whole else next(path for path in paths if path.startswith(f"{image}.")))
+    kind = file.schema_arrow.field(image).type
+    if _is_list(kind):
+        return next(leaf for leaf, path in enumerate(paths) if path.startswith(f"{image}."))
+    return paths.index(f"{image}.{BYTES}" if pa.types.is_struct(kind) else image)
 
 
 def _why_unread(file: pq.ParquetFile, group: int, leaf: int, side: int) -> str:
