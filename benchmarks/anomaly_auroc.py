@@ -236,6 +236,7 @@ def write_page() -> None:
     chart: dict[str, dict[str, float]] = {}
     place = ["protocol", "labelled", *HOW]
     alarms_of = dict(list(alarms.groupby(place)))
+    learned = set(rows.loc[rows["detector"].str.startswith(AUTOENCODER), "protocol"])
     for where, group in rows.groupby(place, sort=False):
         protocol, labelled, recipe, steps, labeller_steps = where
         title = f"{protocol}, {labelled} labels" if labelled else str(protocol)
@@ -245,7 +246,7 @@ def write_page() -> None:
             f"Recipe {recipe}, {steps} updates, and {labeller_steps} of its labeller; commit {by}.\n",
             protocol_table(group),
         ]
-        if not group["detector"].str.startswith(AUTOENCODER).any():
+        if protocol in learned and not group["detector"].str.startswith(AUTOENCODER).any():
             parts.append("Autoencoders learn from no labels: see the table with other numbers of labels.\n")
         own = alarms_of[where]
         parts += [

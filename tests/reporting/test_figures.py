@@ -195,6 +195,13 @@ def test_names_are_no_mathematics(name: str, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 3
 
 
+def test_a_long_title_that_is_no_mathematics_stays_none_where_it_breaks(tmp_path: Path) -> None:
+    for length in range(60, 70):
+        save_lines(
+            tmp_path / "l.png", [1], {"a": [1]}, xlabel="x", ylabel="y", title="b" * (length % 7) + "$a" * length
+        )
+
+
 def test_confusion_of_many_classes_stays_of_one_size(tmp_path: Path) -> None:
     save_confusion(
         tmp_path / "c.png", np.eye(120, dtype=int), [f"class {index}" for index in range(120)], title="t"

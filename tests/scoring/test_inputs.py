@@ -421,9 +421,10 @@ def test_images_of_a_row_group_that_holds_far_too_much_are_not_read(kind, ids, t
     good = encoded(noise(0, 1)[0])
     if kind == "lists":
         pixels = noise(0, 3).reshape(-1).tolist()
-        first = pa.ListArray.from_arrays([0, 2**24 + 1], zeros(2**24 + 1))
+        many = 2**24 + SIDE**2 + 1
+        first = pa.ListArray.from_arrays([0, many], zeros(many))
         groups = [first, pa.ListArray.from_arrays(np.arange(4) * SIDE**2, pa.array(pixels, pa.uint8()))]
-        why = f"wrong size: {2**24 + 1} pixels in a row group of 1, expected {SIDE**2} in each"
+        why = f"wrong size: {many} pixels in a row group of 1, expected {SIDE**2} in each"
     else:
         groups = [pa.array([bytes(2**25)]), pa.array([good] * 3)]
         why = "too large: 335544[0-9]{2} bytes in a row group of 1 rows"
@@ -438,6 +439,59 @@ def test_images_of_a_row_group_that_holds_far_too_much_are_not_read(kind, ids, t
     assert names == (ids[1:] if ids else [f"{tmp_path / 'x.parquet'}#{row}" for row in (1, 2, 3)])
     np.testing.assert_array_equal(images, noise(0, 3) if kind == "lists" else noise(0, 1).repeat(3, axis=0))
     assert sum(rows for rows, _ in reads) == 3
+
+
+def test_a_wrong_list_in_a_large_row_group_is_bad_alone(tmp_path, noise):
+    count = 2**24 // SIDE**2 + 2
+    pixels, ends = np.zeros(count * SIDE**2 + 1, np.uint8), np.arange(count + 1) * SIDE**2
+    ends[-1] += 1
+    pq.write_table(pa.table({"image": pa.ListArray.from_arrays(ends, pixels)}), tmp_path / "x.parquet")
+    _, ids, _, bad = everything([tmp_path / "x.parquet"], batch_size=500)
+    assert len(ids) == count - 1
+    assert bad == [(count - 1, f"wrong size: {SIDE**2 + 1} pixels, expected {SIDE**2}")]
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"])
+@pytest.mark.parametrize("column", ["id", "image"])
+def test_encodings_without_a_dictionary_are_read(column, encoding, tmp_path, noise, encoded):
+    images = noise(0, 60)
+    table = pa.table({"id": [f"n{row}" for row in range(60)], "image": [encoded(image) for image in images]})
+    how = {"use_dictionary": False, "column_encoding": {column: encoding}, "row_group_size": 25}
+    pq.write_table(table, tmp_path / "x.parquet", **how)
+    found, ids, read, bad = everything([tmp_path / "x.parquet"])
+    check_ids(found.pieces, Columns())
+    assert (ids, bad) == ([f"n{row}" for row in range(60)], [])
+    np.testing.assert_array_equal(read, images)
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_BYTE_ARRAY", "PLAIN"])
+def test_images_that_repeat_the_one_before_are_read_one_by_one(encoding, tmp_path, reads):
+    how = {"use_dictionary": False, "column_encoding": {"image": encoding}}
+    pq.write_table(pa.table({"image": [b"small"] * 300}), tmp_path / "x.parquet", **how)
+    everything([tmp_path / "x.parquet"], batch_size=500)
+    assert max(rows for rows, _ in reads) == (1 if encoding == "DELTA_BYTE_ARRAY" else parquet.FEW_ROWS)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_a_column_beside_the_images_may_have_a_name_like_theirs(lists, tmp_path, noise, encoded):
+    images = noise(0, 3)
+    cells = (
+        images.reshape(3, -1).tolist() if lists else [{"bytes": encoded(image), "path": ""} for image in images]
+    )
+    kind = pa.list_(pa.uint8()) if lists else pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {"image.meta": ["x"] * 3, "image": pa.array(cells, kind)}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    np.testing.assert_array_equal(everything([tmp_path / "x.parquet"])[2], images)
+
+
+@pytest.mark.parametrize("rows", [1, 4])
+def test_ids_of_as_many_characters_as_may_be_pass(rows, tmp_path, noise, encoded):
+    ids = [chr(0x1F600 + row) * 1024 for row in range(4)]
+    table = pa.table({"id": ids, "image": [encoded(image) for image in noise(0, 4)]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows)
+    found, read, _, _ = everything([tmp_path / "x.parquet"])
+    check_ids(found.pieces, Columns())
+    assert read == ids
 
 
 @pytest.mark.parametrize("dictionary", [True, False])
@@ -712,6 +766,16 @@ def test_a_damaged_array_is_refused_before_any_of_its_rows_is_scored(damage, met
     message = "not a whole file .*CRC" if damage == "pixel" else "`images` goes on after the 40 rows"
     with pytest.raises(SemisynthError, match=rf"x\.npz: {message}"):
         survey([str(tmp_path / "x.npz")], Columns(), 10)
+
+
+def test_what_follows_the_last_row_is_not_read_to_its_end(tmp_path, noise, monkeypatch):
+    content = np.array([IMAGES_MAGIC, 5, SIDE, SIDE], ">u4").tobytes() + noise(0, 5).tobytes()
+    (tmp_path / "x.idx").write_bytes(gzip.compress(content + bytes(10**6)))
+    calls, plain = [], gzip.GzipFile.read
+    monkeypatch.setattr(gzip.GzipFile, "read", lambda self, size: calls.append(size) or plain(self, size))
+    with pytest.raises(SemisynthError, match="goes on after the 5 rows"):
+        survey([str(tmp_path / "x.idx")], Columns(), 10)
+    assert len(calls) == 3  # the header, the rows, a byte more
 
 
 def test_an_archive_whose_directory_lies_before_its_start_is_named(tmp_path, noise):

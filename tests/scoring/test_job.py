@@ -155,7 +155,7 @@ def test_missing_parts_alone_are_made_again(run, planted, tmp_path):
         ({"alpha": 0.5}, r"`options\.alpha` is 0\.02 there, 0\.5 here"),
         ({"detector": "pca"}, r'`options\.detector` is "ensemble" there, "pca" here'),
         ({"format": "csv"}, r"`options\.format`"),
-        ({"explain": 101}, r"`options\.kept` is 100 there, 101 here"),
+        ({"explain": 101}, r"`options\.explain_up_to` is 100 there, 101 here"),
     ],
 )
 def test_other_options_are_refused_not_mixed(run, planted, tmp_path, change, message):

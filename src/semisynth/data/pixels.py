@@ -44,7 +44,7 @@ def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:
     None where a pixel is transparent: it would turn black.
     """
     image.load()  # PNG may tell the orientation behind the pixels
-    turn = _UPRIGHT.get(_orientation(image)) if "exif" in image.info else None
+    turn = _UPRIGHT.get(_orientation(image)) if _EXIF & image.info.keys() else None
     if turn is not None:
         info, image = image.info, image.transpose(turn)
         image.info = info
@@ -55,6 +55,7 @@ def opaque_grey(image: Image.Image) -> NDArray[np.uint8] | None:
     return np.asarray(image if image.mode == "L" else image.convert("L"))
 
 
+_EXIF = {"exif", "Raw profile type exif"}  # the latter of older PNG
 _UPRIGHT = {  # by the orientation of EXIF 2.3
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,

@@ -102,11 +102,7 @@ def tidy(axes: Axes, *, title: str, grid: str) -> None:
 
 def set_title(axes: Axes, title: str, pad: float = 8) -> None:
     """Put `title` over the left end of `axes`, `pad` points above them."""
-    _set_plain_title(axes, plain(title), pad)
-
-
-def _set_plain_title(axes: Axes, title: str, pad: float = 8) -> None:
-    axes.set_title(title, loc="left", fontsize=LARGE, color=INK, pad=pad)
+    axes.set_title(plain(title), loc="left", fontsize=LARGE, color=INK, pad=pad)
 
 
 def legend_beside(figure: Figure, axes: Axes) -> None:
@@ -119,17 +115,19 @@ def _wrap_titles(figure: Figure) -> None:
     figure.draw_without_rendering()  # before that, the axes' width is not known
     lines = 1
     for axes in figure.axes:
-        wrapped = _wrapped(axes.get_title("left"), axes.get_window_extent().width)
+        title = axes.get_title("left").replace(r"\$", "$")
+        wrapped = _wrapped(title, axes.get_window_extent().width)
         lines = max(lines, len(wrapped))
-        _set_plain_title(axes, "\n".join(wrapped))
+        set_title(axes, "\n".join(wrapped))
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + (lines - 1) * LINE_HEIGHT * LARGE / 72)
 
 
 def _wrapped(title: str, width: float) -> list[str]:
     """The lines of a `title`, none wider than `width` screen pixels; words break where one alone is."""
-    lines, characters = [title], len(title)
-    while characters > 1 and widest(lines, LARGE) > width:
+    lines, whole = [title], text_width(plain(title), LARGE)
+    characters = len(title) if whole <= width else 1 + int(1.2 * len(title) * width / whole)  # widths differ
+    while characters > 1 and widest([plain(line) for line in lines], LARGE) > width:
         characters -= 1
         lines = textwrap.wrap(title, characters)
     return lines

@@ -47,13 +47,14 @@ def paired_bootstrap(
 def mcnemar_exact(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> float:
     """Two-sided exact p of McNemar's test (1947) that a and b, bool (n,), err equally often.
 
-    The images that one of them alone classified correctly are then coin tosses; p is 1 if there are none.
+    The images that one of them alone classified correctly are then coin tosses; p is 1 if there are none. What is
+    less than a float can hold is given as the least one, about 2e-308.
     """
     worse, better = _discordant(correct_a, correct_b)
     if worse == better:
         return 1.0
     p = 2 * float(bdtr(min(worse, better), worse + better, 0.5))
-    return min(1.0, max(p, sys.float_info.min))  # it is never 0, however small
+    return min(1.0, max(p, sys.float_info.min))
 
 
 def _discordant(correct_a: NDArray[np.bool_], correct_b: NDArray[np.bool_]) -> tuple[int, int]:

@@ -59,7 +59,7 @@ class RowStream:
         """
         left = math.prod(self.shape[:1]) * self._row_bytes
         with damage_named(self.path):
-            while block := self._stream.read(min(BLOCK, max(left, 1))):
+            while left >= 0 and (block := self._stream.read(min(BLOCK, max(left, 1)))):
                 left -= len(block)
         if left < 0:
             raise SemisynthError(

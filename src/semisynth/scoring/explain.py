@@ -58,7 +58,7 @@ def write_explanations(
 def explained(folder: Path) -> int:
     """How many rows the explanations in `folder` are of: 0 where there are none."""
     try:
-        with (folder / TABLE).open(newline="", encoding="utf-8") as stream:
+        with (folder / TABLE).open(newline="", encoding="utf-8", errors="replace") as stream:
             return sum(1 for _ in csv.DictReader(stream))
     except FileNotFoundError:
         return 0

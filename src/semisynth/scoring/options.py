@@ -31,7 +31,7 @@ class JobOptions:
 
     def identity(self) -> dict[str, Any]:
         """What the manifest keeps: two jobs on one folder must agree in it."""
-        values = asdict(self) | {"kept": self.kept}
+        values = asdict(self) | {"explain_up_to": self.kept}
         del values["strict"], values["explain"]
         return values
 

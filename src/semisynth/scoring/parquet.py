@@ -18,11 +18,12 @@ from semisynth.scoring.pieces import LONGEST_ID, Columns, Piece, Raw, made_id
 READ_BYTES = 2**25  # of images in memory at a time
 FEW_ROWS = 25  # at most are read before their bytes are known: the file's own sizes count a repeated image once
 HELD_BYTES = 2**28  # of repeated images that are read before, and of ids
-MANY_PIXELS = 2**24  # of lists in a row group, where there are not even as many as its rows should have
+MANY_PIXELS = 2**24  # of lists in a row group, beyond those that its rows should have
 MANY_IDS = 2**16
 BUFFER_BYTES = 2**20
 UTF8_BYTES = 4  # of a character, at most
 DEFAULT_ID = "id"
+FOLDED = "DELTA_BYTE_ARRAY"  # an encoding that keeps once what a value has in common with the one before
 BYTES = "bytes"  # of a structure: what some data sets keep encoded images in, beside their path
 
 Refusing = tuple[pa.RecordBatch, dict[int, str]]  # rows, and why some of them are null
@@ -98,8 +99,8 @@ def _rows(
         if why:
             yield from _without_images(file, piece.path, image, ids, groups, (start, rows, batch_size), why)
         else:
-            longest = 1 if is_list else _longest_of_groups(piece.path, path, groups, start)
-            few = max(1, min(FEW_ROWS, batch_size, HELD_BYTES // max(longest, 1)))
+            few = FEW_ROWS if is_list else _few(file, piece.path, image, leaf, groups, start)
+            few = min(few, batch_size)
             batches = _batches(file, piece.path, [image if is_list else path, *ids], few, groups, start)
             yield from _joined((_bounded(batch, image, side) for batch in batches), batch_size)
         start += rows
@@ -130,7 +131,8 @@ def _leaf_of(file: pq.ParquetFile, image: str) -> int:
     paths = [file.schema.column(leaf).path for leaf in range(len(file.schema))]
     kind = file.schema_arrow.field(image).type
     if _is_list(kind):
-        return next(leaf for leaf, path in enumerate(paths) if path.startswith(f"{image}."))
+        inside = (leaf for leaf, path in enumerate(paths) if path.startswith(f"{image}."))
+        return next(leaf for leaf in inside if file.schema.column(leaf).max_repetition_level > 0)
     return paths.index(f"{image}.{BYTES}" if pa.types.is_struct(kind) else image)
 
 
@@ -141,7 +143,7 @@ def _why_unread(file: pq.ParquetFile, group: int, leaf: int, side: int) -> str:
     """
     rows, cells = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).column(leaf)
     is_list = file.schema.column(leaf).max_repetition_level > 0
-    if is_list and cells.num_values > max(rows * side**2, MANY_PIXELS):
+    if is_list and cells.num_values > rows * side**2 + MANY_PIXELS:
         return f"wrong size: {cells.num_values} pixels in a row group of {rows}, expected {side**2} in each"
     if not is_list and cells.total_uncompressed_size > max(rows * LARGEST_ENCODED, READ_BYTES):
         return f"too large: {cells.total_uncompressed_size} bytes in a row group of {rows} rows"
@@ -183,12 +185,14 @@ def id_batches(path: str, columns: Columns) -> Iterator[NDArray[np.object_]]:
     name = columns.id or DEFAULT_ID
     start = 0
     with open_parquet(path) as file, open_parquet(path, [name]) as repeated:
+        leaf = [file.schema.column(leaf).path for leaf in range(len(file.schema))].index(name)
         for group in range(file.metadata.num_row_groups):
-            rows, size = file.metadata.row_group(group).num_rows, _size_of(file, group, name)
-            average = size // max(rows, 1)
-            _check_length(path, name, max(average, _longest_repeated(repeated, path, name, group, start)))
-            most = max(1, min(MANY_IDS, HELD_BYTES // max(average, 1)))
-            for batch in _batches(file, path, [name], most, [group], start):
+            rows, ids = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).column(leaf)
+            _check_length(path, name, _longest_repeated(repeated, path, name, leaf, group, start))
+            most = (
+                FEW_ROWS if FOLDED in ids.encodings else HELD_BYTES * rows // max(ids.total_uncompressed_size, 1)
+            )
+            for batch in _batches(file, path, [name], max(1, min(MANY_IDS, most)), [group], start):
                 ids = batch.column(0).drop_null()
                 if not pa.types.is_integer(ids.type):
                     _check_length(path, name, _longest(ids))
@@ -202,29 +206,25 @@ def _check_length(path: str, name: str, longest: int) -> None:
         raise SemisynthError(f"{path}: column `{name}` must hold {most} bytes a row at most, received {longest}")
 
 
-def _size_of(file: pq.ParquetFile, group: int, name: str) -> int:
-    """Bytes of a column in a row group, repeated values counted once."""
-    columns = file.metadata.row_group(group)
-    sizes = {
-        columns.column(leaf).path_in_schema: columns.column(leaf).total_uncompressed_size
-        for leaf in range(columns.num_columns)
-    }
-    return int(sizes[name])
+def _few(file: pq.ParquetFile, path: str, image: str, leaf: int, groups: list[int], start: int) -> int:
+    """How many rows of encoded images may be read before their bytes are known."""
+    if any(FOLDED in file.metadata.row_group(group).column(leaf).encodings for group in groups):
+        return 1
+    with open_parquet(path, [file.schema.column(leaf).path]) as repeated:
+        longest = max(_longest_repeated(repeated, path, image, leaf, group, start) for group in groups)
+    return max(1, min(FEW_ROWS, HELD_BYTES // max(longest, 1)))
 
 
-def _longest_of_groups(path: str, name: str, groups: list[int], start: int) -> int:
-    with open_parquet(path, [name]) as repeated:
-        return max(_longest_repeated(repeated, path, name, group, start) for group in groups)
-
-
-def _longest_repeated(repeated: pq.ParquetFile, path: str, name: str, group: int, start: int) -> int:
+def _longest_repeated(repeated: pq.ParquetFile, path: str, field: str, leaf: int, group: int, start: int) -> int:
     """Bytes of the longest value of a binary column that a row group keeps once for all rows that have it.
 
     `repeated` was opened with this column as a dictionary: the group's first row, number `start` of the file,
     comes with all of these.
     """
-    first = next(_batches(repeated, path, [name], 1, [group], start), None)
-    values = None if first is None else _unwrapped(first.column(0))
+    if not repeated.metadata.row_group(group).column(leaf).has_dictionary_page:
+        return 0
+    first = next(_batches(repeated, path, [repeated.schema.column(leaf).path], 1, [group], start), None)
+    values = None if first is None else _unwrapped(first.column(first.schema.get_field_index(field)))
     return _longest(values) if values is not None and pa.types.is_dictionary(values.type) else 0
 
 
