@@ -187,11 +187,10 @@ def id_batches(path: str, columns: Columns) -> Iterator[NDArray[np.object_]]:
     with open_parquet(path) as file, open_parquet(path, [name]) as repeated:
         leaf = [file.schema.column(leaf).path for leaf in range(len(file.schema))].index(name)
         for group in range(file.metadata.num_row_groups):
-            rows, ids = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).column(leaf)
+            rows, column = file.metadata.row_group(group).num_rows, file.metadata.row_group(group).column(leaf)
             _check_length(path, name, _longest_repeated(repeated, path, name, leaf, group, start))
-            most = (
-                FEW_ROWS if FOLDED in ids.encodings else HELD_BYTES * rows // max(ids.total_uncompressed_size, 1)
-            )
+            fitting = HELD_BYTES * rows // max(column.total_uncompressed_size, 1)
+            most = FEW_ROWS if FOLDED in column.encodings else fitting
             for batch in _batches(file, path, [name], max(1, min(MANY_IDS, most)), [group], start):
                 ids = batch.column(0).drop_null()
                 if not pa.types.is_integer(ids.type):
