@@ -2,7 +2,7 @@
 
 Every image has a ball that reaches to its k-th nearest neighbour in its own set. Precision and recall are of
 Kynkäänniemi et al. 2019, arXiv 1904.06991; density and coverage of Naeem et al. 2020, arXiv 2002.09797. As in the
-latter's code a ball does not hold its edge, which repeated images alone tell: one with k copies has no ball at all.
+latter's code a ball does not hold its edge, which repeated images alone tell: one with k copies has no ball.
 """
 
 from typing import NamedTuple
