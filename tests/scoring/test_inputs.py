@@ -12,7 +12,7 @@ import pytest
 
 from semisynth.data.idx import IMAGES_MAGIC, write_idx
 from semisynth.errors import SemisynthError
-from semisynth.scoring import inputs, parquet
+from semisynth.scoring import inputs, parquet, row_groups
 from semisynth.scoring.arrays import RowStream
 from semisynth.scoring.decoding import LARGEST_ENCODED, decode
 from semisynth.scoring.identity import check_ids
@@ -322,8 +322,9 @@ def test_rows_are_read_by_their_bytes_in_memory(make, tmp_path, noise, encoded, 
     """Whatever the file says of their sizes: it packs what is equal, and knows means alone."""
     column = "a.b"
     pq.write_table(pa.table({column: make(noise, encoded)}), tmp_path / "x.parquet")
-    monkeypatch.setattr("semisynth.scoring.parquet.READ_BYTES", 10 * SIDE**2)
-    monkeypatch.setattr("semisynth.scoring.parquet.FEW_ROWS", 2)
+    for module in (parquet, row_groups):
+        monkeypatch.setattr(module, "READ_BYTES", 10 * SIDE**2)
+    monkeypatch.setattr(parquet, "FEW_ROWS", 2)
     pieces = survey([str(tmp_path / "x.parquet")], Columns(column), 100).pieces
     read = [raw for _, raw in Reader(Columns(column), SIDE, 500).read(pieces) if raw]
     assert sum(len(raw.ids) for raw in read) == 100
@@ -383,7 +384,8 @@ def reads(monkeypatch):
     """Rows and bytes of each read of a Parquet file's images, of which 2**16 bytes are read at a time."""
     seen = []
     plain = parquet.bounded
-    monkeypatch.setattr(parquet, "READ_BYTES", 2**16)
+    for module in (parquet, row_groups):
+        monkeypatch.setattr(module, "READ_BYTES", 2**16)
     monkeypatch.setattr(
         parquet, "bounded", lambda cells, side: seen.append((len(cells), cells.nbytes)) or plain(cells, side)
     )
@@ -638,7 +640,7 @@ def test_a_table_that_may_not_be_read_is_not_called_damaged(tmp_path, noise, wri
     def refused(*arguments, **more):
         raise PermissionError(errno.EACCES, "Failed to open local file")
 
-    monkeypatch.setattr(parquet.pq, "ParquetFile", refused)
+    monkeypatch.setattr(pq, "ParquetFile", refused)
     with pytest.raises(SemisynthError, match=r"x\.parquet: Permission denied$"):
         survey([str(path)], Columns(), 7)
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from semisynth.errors import SemisynthError
 from semisynth.files import is_unicode
 from semisynth.scoring.arrays import ArrayFile, ids_of
-from semisynth.scoring.parquet import id_batches
+from semisynth.scoring.parquet import id_column
+from semisynth.scoring.parquet_ids import id_batches
 from semisynth.scoring.pieces import Columns, Kind, Piece
 
 IDS_AT_A_TIME = 2**16
@@ -48,7 +49,7 @@ def _ids(pieces: Sequence[Piece], columns: Columns) -> Iterator[NDArray[np.objec
     for (path, kind), group in itertools.groupby(pieces, key=lambda piece: (piece.path, piece.kind)):
         own = list(group)
         if kind == "parquet" and own[0].has_ids:
-            batches: Iterator[Iterable[str]] = id_batches(path, columns)
+            batches: Iterator[Iterable[str]] = id_batches(path, id_column(columns))
         else:
             batches = (piece.names for piece in own) if kind == "files" else _ids_by_row(path, kind, own)
         for ids in batches:

@@ -18,8 +18,8 @@ from semisynth.errors import SemisynthError
 from semisynth.files import sha256_of
 from semisynth.scoring.arrays import ArrayFile, read_arrays, survey_arrays
 from semisynth.scoring.decoding import LARGEST_ENCODED, UnusableError, check_encoded
-from semisynth.scoring.parquet import READ_BYTES, read_parquet, survey_parquet
-from semisynth.scoring.pieces import Columns, Kind, Piece, Raw
+from semisynth.scoring.parquet import read_parquet, survey_parquet
+from semisynth.scoring.pieces import READ_BYTES, Columns, Kind, Piece, Raw
 from semisynth.scoring.stamps import check_stamp, stamp_of
 
 PICTURES = (".png", ".jpg", ".jpeg")

@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Kind = Literal["parquet", "npz", "idx", "files"]
+READ_BYTES = 2**25  # of cells, in memory at a time
 LONGEST_ID = 1024  # characters, of a row in a file
 
 
