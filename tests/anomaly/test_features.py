@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
+from sklearn.covariance import LedoitWolf
 
 from semisynth.anomaly.features import (
     MahalanobisDetector,
@@ -84,15 +86,15 @@ def bars(count, angle, seed=0):
 def test_strokes_that_run_another_way_are_abnormal_whatever_the_features():
     detector = StrokesDetector().fit(bars(200, 0.0))
     alike, across = (detector.score_samples(bars(50, angle, seed=1)) for angle in (0.0, np.pi / 2))
-    assert across.min() > 3 * alike.max()
+    assert across.min() > alike.max() + 3 * np.ptp(alike)
     assert detector.arrays["directions"].shape == (588, 128)
 
 
-@pytest.mark.parametrize("directions", [0, -1])
-def test_strokes_without_a_direction_are_refused(directions):
-    detector = StrokesDetector(directions=directions)
-    with pytest.raises(ValueError, match="detector `s`: `directions` of 1 or more expected, received"):
-        detector.check("s", {})
+@pytest.mark.parametrize("wanted", [{"directions": 0}, {"directions": -1}, {"clusters": 0}])
+def test_strokes_without_a_direction_or_a_cluster_are_refused(wanted):
+    ((key, value),) = wanted.items()
+    with pytest.raises(ValueError, match=f"detector `s`: `{key}` of 1 or more expected, received {value}"):
+        StrokesDetector(**wanted).check("s", {})
 
 
 @pytest.mark.parametrize("neighbours", [1, 3, 20, 21, 60])
@@ -107,13 +109,58 @@ def test_few_and_many_neighbours_are_counted_alike(neighbours):
 
 
 def test_strokes_of_each_class_have_their_own_distance():
-    normal = [bars(100, angle) for angle in (0.0, np.pi / 2)]
     logits = np.repeat(np.eye(2, dtype=np.float32) * 9, 100, axis=0)
-    both = Judged(np.concatenate([part.images for part in normal]), None, np.zeros((200, 1), np.float32), logits)
-    detector = StrokesDetector(directions=20).fit(both)
+    detector = StrokesDetector(directions=20).fit(crossed(100, logits))
     of_both, between = (detector.score_samples(bars(50, angle, seed=1)) for angle in (np.pi / 2, np.pi / 4))
     assert between.min() > of_both.max()
     assert detector.arrays["means"].shape == (2, 20)
+
+
+def crossed(count, logits=None):
+    """So many bars that run across, and as many that run down."""
+    images = np.concatenate([bars(count, angle).images for angle in (0.0, np.pi / 2)])
+    return Judged(images, None, np.zeros((len(images), 1), np.float32), logits)
+
+
+class OfFeatures(StrokesDetector):
+    """Looks at the features in place of strokes."""
+
+    def _points(self, judged):
+        return judged.features
+
+
+def test_what_lies_between_two_ways_to_write_a_class_is_abnormal():
+    ways = np.random.default_rng(0).normal(0, 1, (400, 2)) + np.repeat([[-8, 0], [8, 0]], 200, axis=0)
+    apart, whole = (OfFeatures(clusters=clusters).fit(judged(ways)) for clusters in (2, 1))
+    some = judged([[-8, 0], [8, 0], [0, 0]])
+    assert apart.score_samples(some).argmax() == 2
+    assert whole.score_samples(some).argmin() == 2
+    assert [len(one.arrays["means"]) for one in (apart, whole)] == [2, 1]
+
+
+def test_strokes_are_scored_by_the_density_of_the_likeliest_gaussian():
+    normal, some = crossed(150), bars(40, 0.3, seed=1)
+    detector = StrokesDetector(directions=5).fit(normal)
+    density = []
+    for rows in np.split(detector._points(normal), 2):
+        covariance = LedoitWolf().fit(rows.astype(np.float64)).covariance_
+        density.append(multivariate_normal(rows.mean(axis=0), covariance).logpdf(detector._points(some)))
+    expected = -2 * np.max(density, axis=0) - 5 * np.log(2 * np.pi)
+    np.testing.assert_allclose(detector.score_samples(some), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("few", "many", "parts"), [(9, 300, 1), (90, 90, 1), (10, 300, 2)])
+def test_a_class_is_not_parted_where_a_cluster_would_have_few_images(few, many, parts):
+    ways = np.random.default_rng(0).normal(0, 1, (few + many, 2))
+    ways[:few] += 100
+    assert len(OfFeatures().fit(judged(ways)).arrays["means"]) == parts
+
+
+def test_strokes_that_never_differ_leave_finite_scores():
+    same = bars(1, 0.0).images.repeat(20, axis=0)
+    detector = StrokesDetector(directions=5).fit(Judged(same, None, np.zeros((20, 1), np.float32)))
+    detector.check("s", {})
+    assert np.isfinite(detector.score_samples(bars(5, 1.0))).all()
 
 
 @pytest.mark.parametrize("kind", [MahalanobisDetector, NearestNeighboursDetector])

@@ -117,7 +117,7 @@ def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
         spy = lambda self, judged, plain=plain, name=name: ran.append(name) or plain(self, judged)  # noqa: E731
         monkeypatch.setattr(kind, "score_samples", spy)
     suite.scores(normal(1, 5), ["pca", ENSEMBLE])
-    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "strokes_mahalanobis"]
+    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "strokes_mixture"]
 
 
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
@@ -137,6 +137,12 @@ def test_calibration_scores_out_of_order_are_refused(suite):
     arrays["calibration.pca"] = arrays["calibration.pca"][::-1]
     with pytest.raises(ValueError, match=r"calibration\.pca.*rising order expected"):
         from_arrays(arrays, suite.parameters())
+
+
+def test_a_detector_of_another_version_is_named(suite):
+    """It may be a member of the ensemble, whose scores would be others without it."""
+    with pytest.raises(ValueError, match=r"detector `strokes`: one of .*strokes_mixture.* must be fitted again"):
+        from_arrays(suite.arrays(), suite.parameters() | {"strokes": {}})
 
 
 SIZES = {"side": 16, "pixels": 256, "halved": 64, "features": 8, "classes": 3, "realness": 1}

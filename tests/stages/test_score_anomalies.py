@@ -27,7 +27,7 @@ NAMES = {
     "class_logsumexp",
     "features_mahalanobis",
     "features_knn",
-    "strokes_mahalanobis",
+    "strokes_mixture",
     "pixels_knn",
     "reconstruction",
     "isolation_forest",

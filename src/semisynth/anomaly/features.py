@@ -1,19 +1,22 @@
 """Distances to the classes and to the nearest normal images, between a network's features, strokes or pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.cluster import KMeans
 from sklearn.covariance import LedoitWolf
 
-from semisynth.anomaly.detectors import Detector
+from semisynth.anomaly.detectors import Arrays, Detector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.products import squares
 from semisynth.data.gradients import HISTOGRAM, gradient_histograms
 from semisynth.data.pixels import halved
 
-LEAST_IN_CLASS = 10  # fewer images give a class no covariance of its own
+LEAST_IN_CLASS = 10  # fewer images give a class, or a cluster, no covariance of its own
+LEAST_IN_CLUSTER = 100  # images on the mean, for a class to be parted
+CHOICES = 3  # of first means, of which k-means keeps the best
 FEW_PASSES = 20  # neighbours, up to which one pass for each is faster than a partition
 PRINCIPAL_OF = 5000  # images, at most, of which the principal directions are found
 
@@ -32,55 +35,60 @@ class MahalanobisDetector(Detector):
         points = self._points(normal)
         groups = [points[normal.likeliest == label] for label in range(max(1, normal.class_count))]
         groups = [rows for rows in groups if len(rows) >= LEAST_IN_CLASS] or [points]
-        whitenings, means = [], []
-        for rows in groups:
-            precision = LedoitWolf().fit(rows.astype(np.float64)).precision_
-            values, vectors = np.linalg.eigh(precision)
-            whitening = vectors * np.sqrt(np.maximum(values, 0))  # precision = whitening @ whitening.T
-            whitenings.append(whitening)
-            means.append(rows.mean(axis=0, dtype=np.float64) @ whitening)
-        self.arrays = {
-            "whitening": np.concatenate(whitenings, axis=1).astype(np.float32),  # (d, k * d)
-            "means": np.stack(means).astype(np.float32),  # (k, d), whitened
-        }
+        found = _fitted([part for rows in groups for part in self._parts(rows)])
+        self.arrays = {name: array for name, array in found.items() if name in self.layout}
         return self
 
     def score_samples(self, judged: Judged) -> NDArray[np.float64]:
         """Scores float64 (n,), 0 or more; larger = more abnormal."""
+        return np.asarray(self._distances(judged).min(axis=1), np.float64)
+
+    def _distances(self, judged: Judged) -> NDArray[np.float32]:
+        """Squared distances (n, k)."""
         means = self._learnt("means")
         whitened = self._times(self._points(judged), "whitening").reshape(len(judged), *means.shape)  # (n, k, d)
         apart = whitened - means
-        return np.asarray(np.einsum("nkd,nkd->nk", apart, apart).min(axis=1), np.float64)
+        return np.asarray(np.einsum("nkd,nkd->nk", apart, apart), np.float32)
+
+    def _parts(self, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """What of a class has a mean and a covariance each."""
+        return [rows]
 
     def _points(self, judged: Judged) -> NDArray[np.float32]:
         return judged.features
 
 
 class StrokesDetector(MahalanobisDetector):
-    """The same between histograms of oriented gradients: how strokes run, whatever a network learnt to overlook.
+    """How unlikely the run of an image's strokes is: it sees what a network learnt to overlook.
 
-    Of the histograms, the principal directions through 0 are kept.
+    Of histograms of oriented gradients, the principal directions through 0 are kept. In these a class is a mixture
+    of Gaussians, one for each of the clusters that k-means finds, as there are several ways to write a digit. The
+    score is minus twice the log-density of the likeliest one, up to a constant: the squared distance, and the
+    logarithm of the covariance's determinant, by which a wide one admits less than its distance says (Bishop 2006,
+    "Pattern Recognition and Machine Learning", 9.2).
     """
 
     layout: ClassVar = {
         "directions": f"float32 {HISTOGRAM} q",
         "means": "float32 k q",
         "whitening": "float32 q k*q",
+        "spreads": "float32 k",
     }
 
-    def __init__(self, *, directions: int = 128, random_state: int = 0) -> None:
-        """Keep at most so many principal directions."""
+    def __init__(self, *, directions: int = 128, clusters: int = 2, random_state: int = 0) -> None:
+        """Keep at most so many principal directions, and look for so many clusters in each class."""
         super().__init__(random_state=random_state)
-        self.directions = directions
+        self.directions, self.clusters = directions, clusters
 
     def check(self, name: str, sizes: Mapping[str, int]) -> None:
-        """As every detector; it needs a direction."""
-        if self.directions < 1:
-            raise ValueError(f"detector `{name}`: `directions` of 1 or more expected, received {self.directions}")
+        """As every detector; it needs a direction and a cluster."""
+        for key, value in (("directions", self.directions), ("clusters", self.clusters)):
+            if value < 1:
+                raise ValueError(f"detector `{name}`: `{key}` of 1 or more expected, received {value}")
         super().check(name, sizes)
 
     def fit(self, normal: Judged, y: None = None) -> Self:
-        """Find the principal directions, then mean and precision of each class."""
+        """Find the principal directions, then mean and precision of each cluster."""
         rows = _strokes(normal)
         some = np.random.default_rng(self.random_state).permutation(len(rows))[:PRINCIPAL_OF]
         found = np.linalg.svd(rows[some], full_matrices=False).Vh[: self.directions]
@@ -90,8 +98,21 @@ class StrokesDetector(MahalanobisDetector):
         self.arrays = self.arrays | {"directions": directions}
         return self
 
+    def score_samples(self, judged: Judged) -> NDArray[np.float64]:
+        """Scores float64 (n,) of any sign; larger = more abnormal."""
+        return (self._distances(judged).astype(np.float64) + self._learnt("spreads")).min(axis=1)  # type: ignore[no-any-return]
+
     def _points(self, judged: Judged) -> NDArray[np.float32]:
         return self._times(_strokes(judged), "directions")
+
+    def _parts(self, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The clusters of a class; all of it where it has few images, or a cluster would."""
+        wanted = min(self.clusters, len(rows) // LEAST_IN_CLUSTER)
+        if wanted < 2:
+            return [rows]
+        means = KMeans(wanted, n_init=CHOICES, random_state=self.random_state).fit(rows.astype(np.float64))
+        parts = [rows[means.labels_ == number] for number in range(wanted)]
+        return parts if min(map(len, parts)) >= LEAST_IN_CLASS else [rows]
 
 
 class NearestNeighboursDetector(Detector):
@@ -143,6 +164,26 @@ class PixelNeighboursDetector(NearestNeighboursDetector):
 
     def _points(self, judged: Judged) -> NDArray[np.float32]:
         return halved(judged.images).reshape(len(judged), -1)
+
+
+def _fitted(groups: Sequence[NDArray[np.float32]]) -> Arrays:
+    """Mean and precision of each of k groups of points (n, d), and the spread: the covariance's log-determinant.
+
+    Directions in which a group has no variance count for nothing.
+    """
+    whitenings, means, spreads = [], [], []
+    for rows in groups:
+        precision = LedoitWolf().fit(rows.astype(np.float64)).precision_
+        values, vectors = np.linalg.eigh(precision)
+        whitening = vectors * np.sqrt(np.maximum(values, 0))  # precision = whitening @ whitening.T
+        whitenings.append(whitening)
+        means.append(rows.mean(axis=0, dtype=np.float64) @ whitening)
+        spreads.append(-np.log(values[values > values.max() * len(values) * np.finfo(float).eps]).sum())
+    return {
+        "whitening": np.concatenate(whitenings, axis=1).astype(np.float32),  # (d, k * d)
+        "means": np.stack(means).astype(np.float32),  # (k, d), whitened
+        "spreads": np.array(spreads, np.float32),  # (k,)
+    }
 
 
 def _kth_largest(rows: NDArray[np.float32], k: int) -> NDArray[np.float32]:

@@ -35,7 +35,7 @@ DETECTORS: dict[str, type[Detector]] = {
     "class_logsumexp": ClassLogSumExpDetector,
     "features_mahalanobis": MahalanobisDetector,
     "features_knn": NearestNeighboursDetector,
-    "strokes_mahalanobis": StrokesDetector,
+    "strokes_mixture": StrokesDetector,
     "pixels_knn": PixelNeighboursDetector,
     "reconstruction": ReconstructionDetector,
     "isolation_forest": IsolationForestDetector,
@@ -48,7 +48,7 @@ NAMES = (ENSEMBLE, *DETECTORS)
 # The ensemble's members and their weights, chosen on training images alone: one digit left out, one digit normal,
 # planted anomalies. Raw realness stays out: it is the same as `class_logsumexp` with K + 1 classes, and says
 # little otherwise. What else looks at pixels ranks new digits lower than these do.
-MEMBERS = {"class_logsumexp": 1.0, "features_mahalanobis": 1.0, "features_knn": 1.0, "strokes_mahalanobis": 4.0}
+MEMBERS = {"class_logsumexp": 1.0, "features_mahalanobis": 1.0, "features_knn": 1.0, "strokes_mixture": 4.0}
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,11 @@ def from_arrays(arrays: Mapping[str, NDArray[Any]], parameters: Mapping[str, Any
 
     KeyError where an array is missing, ValueError where one, or a detector's parameters, can't be used.
     """
+    if unknown := sorted(parameters.keys() - DETECTORS.keys()):
+        raise ValueError(
+            f"detector `{unknown[0]}`: one of {', '.join(DETECTORS)} expected; a model of another version must be "
+            "fitted again"
+        )
     names = [name for name in DETECTORS if f"calibration.{name}" in arrays]
     detectors = {name: _built(name, parameters.get(name)) for name in names}
     for name, detector in detectors.items():
