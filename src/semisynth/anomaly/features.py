@@ -89,7 +89,7 @@ class StrokesDetector(MahalanobisDetector):
 
     def fit(self, normal: Judged, y: None = None) -> Self:
         """Find the principal directions, then mean and precision of each cluster."""
-        rows = _strokes(normal)
+        rows = self._strokes(normal)
         some = np.random.default_rng(self.random_state).permutation(len(rows))[:PRINCIPAL_OF]
         found = np.linalg.svd(rows[some], full_matrices=False).Vh[: self.directions]
         directions = np.ascontiguousarray(found.T)  # (588, q)
@@ -103,7 +103,12 @@ class StrokesDetector(MahalanobisDetector):
         return (self._distances(judged).astype(np.float64) + self._learnt("spreads")).min(axis=1)  # type: ignore[no-any-return]
 
     def _points(self, judged: Judged) -> NDArray[np.float32]:
-        return self._times(_strokes(judged), "directions")
+        return self._times(self._strokes(judged), "directions")
+
+    @staticmethod
+    def _strokes(judged: Judged) -> NDArray[np.float32]:
+        """The histograms (n, 588), of unit length."""
+        return _unit(gradient_histograms(judged.images))
 
     def _parts(self, rows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The clusters of a class; all of it where it has few images, or a cluster would."""
@@ -194,10 +199,6 @@ def _kth_largest(rows: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     for _ in range(k - 1):
         left[each, left.argmax(axis=1)] = -np.inf
     return np.asarray(left.max(axis=1), np.float32)
-
-
-def _strokes(judged: Judged) -> NDArray[np.float32]:
-    return _unit(gradient_histograms(judged.images))
 
 
 def _unit(features: NDArray[np.float32]) -> NDArray[np.float32]:
