@@ -117,8 +117,8 @@ def write_page() -> None:
         markdown_table(columns, lines, "rrlrrrrl"),
         "AUROC in % among held-out training images, the mean over cases of each protocol, and the mean of these.\n"
         f"A {DISTANCE} is Mahalanobis' to the nearest cluster, a {DENSITY} the likeliest cluster's. More\n"
-        f"clusters cost time in every job. Cases: digits {', '.join(DIGITS)} left out, the same alone normal, planted\n"
-        f"{', '.join(KINDS)}. Classes are the true ones, in place of a network's guess.\n",
+        f"clusters cost time in every job. Cases: digits {', '.join(DIGITS)} left out, the same alone normal,\n"
+        f"planted {', '.join(KINDS)}. Classes are the true ones, in place of a network's guess.\n",
         f"{processor()}, {cores()} cores, commit {', '.join(rows['commit'].unique())}. Written by\n"
         f"`python benchmarks/{Path(__file__).name}`.\n",
     ]
