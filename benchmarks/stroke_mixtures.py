@@ -64,6 +64,7 @@ def seen(images: NDArray[np.uint8], labels: NDArray[np.int64] | None = None) -> 
 
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    commit = commit_of()  # before the run, in which it may change
     data = load_images(ROOT / "data" / "raw" / "train.npz")
     order = np.random.default_rng(SEED).permutation(len(data))
     held_out, rest = data.take(order[:HELD_OUT]), data.take(order[HELD_OUT:])
@@ -78,7 +79,7 @@ def main() -> None:
         rows += ranks(rest.take(rest.labels != digit), digits, [left_out], of_one_class=False)
         alone = Ranked("one_class", str(digit), ~is_digit, everything)
         rows += ranks(rest.take(rest.labels == digit), digits, [alone], of_one_class=True)
-    write_csv(ROWS, COLUMNS, [row | {"commit": commit_of()} for row in rows])
+    write_csv(ROWS, COLUMNS, [row | {"commit": commit} for row in rows])
     write_page()
 
 
