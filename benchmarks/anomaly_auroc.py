@@ -4,7 +4,9 @@
 
 Trains a recipe for each case that benchmarks/anomaly_auroc.csv lacks, appends its rows, and writes
 benchmarks/anomaly_auroc.md and .png from all rows. Safe to kill. The detectors learn from training images that are
-normal in the case, and are calibrated on others of these; test images are scored once, and choose nothing.
+normal in the case, and are calibrated on others of these; test images are scored once, and choose nothing. Trained
+networks are kept: where detectors alone have changed, delete the rows of a case, those of its autoencoders apart,
+and run again.
 """
 
 import argparse
@@ -13,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
 
-import keras
 import numpy as np
 import pandas as pd
+from anomaly_training import Budget, train
 from machine import ROOT, commit_of, cores, known_rows, processor
 from numpy.typing import NDArray
 
@@ -24,18 +26,12 @@ from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.metrics import auroc, average_precision, ranking_by_kind
 from semisynth.anomaly.planted import plant
 from semisynth.anomaly.restoring import Autoencoder, AutoencoderDetector
-from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet, load_images
 from semisynth.files import write_csv, write_text
 from semisynth.reporting.figures import save_bars
 from semisynth.reporting.tables import markdown_table
 from semisynth.scoring.fitting import fit_detector_model
 from semisynth.scoring.model import DetectorModel
-from semisynth.synthesizers.composition import recipe_by_name
-from semisynth.synthesizers.labelling import Schedule, train_labeller
-from semisynth.synthesizers.model import Synthesizer
-from semisynth.synthesizers.training import train_synthesizer
-from semisynth.training.precision import resolve_precision
 
 HERE = Path(__file__).resolve().parent
 ROWS, ALARMS = HERE / "anomaly_auroc.csv", HERE / "anomaly_false_alarms.csv"
@@ -54,8 +50,6 @@ AUTOENCODER = "autoencoder"
 KINDS = ("noise", "inverted", "shuffled", "blended", "letter")
 ALL_DIGITS, PER_KIND, NORMAL = "all", 500, 5000
 FITTED, CALIBRATION_SHARE = 10_000, 0.1
-BATCH_SIZE, PARTS = 64, 4
-LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
 
 
 @dataclass(frozen=True)
@@ -71,37 +65,6 @@ class Case:
     def key(self) -> tuple[str, str, str, str]:
         """The values of KEY, as they stand in the CSV."""
         return self.protocol, self.target, str(self.labelled), str(self.seed)
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Updates of the two networks, and of the labeller where the recipe has one."""
-
-    steps: int
-    labeller_steps: int
-
-
-def train(normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, budget: Budget) -> Synthesizer:
-    """Train `recipe` on normal images, of which some are labelled: the one place that knows how."""
-    steps = -(-budget.steps // PARTS) * PARTS
-    settings = {"steps": steps, "epochs": PARTS, "batch_size": BATCH_SIZE, "precision": resolve_precision("auto")}
-    known, labeller, named = labelled, None, recipe_by_name(recipe)
-    if named.learns_labels:
-        labeller, known = learn_labels(normal, labelled, seed, budget.labeller_steps)
-    return train_synthesizer(named, normal, known, seed=seed, labeller=labeller, **settings)[0]
-
-
-def learn_labels(
-    normal: NDArray[np.uint8], labelled: ImageSet, seed: int, steps: int
-) -> tuple[keras.Model, ImageSet]:
-    """Train the labeller as the pipeline does; return it, and the images whose label it is sure of."""
-    part = -(-steps // LABELLER_PARTS)
-    plan = Schedule(contrast=6 * part, rounds=3, steps=2 * part)
-    how = {"epochs": LABELLER_PARTS, "batch_size": LABELLER_BATCH, "precision": resolve_precision("auto")}
-    labeller, _, beliefs, _ = train_labeller(labelled, normal, plan, seed=seed, **how)
-    chosen, labels, _ = select_confident(beliefs, threshold=SURE, per_class=len(normal), seed=seed)
-    images = np.concatenate([labelled.images, normal[chosen]])
-    return labeller, replace(labelled, images=images, labels=np.concatenate([labelled.labels, labels]))
 
 
 def cases(
@@ -177,7 +140,8 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
             }
             rows.append(found | ranks)
         alarms += [same | {"detector": name} | alarm for alarm in false_alarms(chances[~is_anomaly])]
-    others = [row for row in known_rows(ALARMS) if any(row[name] != value for name, value in same.items())]
+    renewed = {alarm["detector"] for alarm in alarms}
+    others = [row for row in known_rows(ALARMS) if row["detector"] not in renewed or is_other(row, same)]
     write_csv(ALARMS, ALARM_COLUMNS, [*others, *alarms])
     write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *rows])  # last: it says that the case is done
 
@@ -210,18 +174,24 @@ def false_alarms(of_normal: NDArray[np.float64]) -> Iterator[dict[str, object]]:
 
 
 def is_known_elsewhere(case: Case, same: Mapping[str, str]) -> bool:
-    """Tell whether autoencoders have rows of the case with another number of labels: they learn from none."""
+    """Tell whether autoencoders have rows of the case with some number of labels: they learn from none."""
     return any(
         row["detector"].startswith(AUTOENCODER)
-        and all(row[name] == value for name, value in same.items() if name != "labelled")
+        and not is_other(row, {name: value for name, value in same.items() if name != "labelled"})
         for row in known_rows(ROWS)
     )
 
 
 def is_done(case: Case, how: dict[str, str]) -> bool:
-    """Tell whether the case has rows by these settings; planted anomalies have a kind each for a target."""
+    """Tell whether the case has rows by these settings, beside autoencoders'; of "planted", some kind has them."""
     wanted = dict(zip(KEY, case.key, strict=True)) | how
-    return any(all(row[name] == value for name, value in wanted.items()) for row in known_rows(ROWS))
+    rows = (row for row in known_rows(ROWS) if not row["detector"].startswith(AUTOENCODER))
+    return any(not is_other(row, wanted) for row in rows)
+
+
+def is_other(row: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Tell whether the row differs from what is wanted."""
+    return any(row[name] != value for name, value in wanted.items())
 
 
 def settings(recipe: str, budget: Budget) -> dict[str, str]:

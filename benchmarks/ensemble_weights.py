@@ -1,4 +1,4 @@
-"""Which weights the ensemble's members deserve, by training images alone.
+"""Which members the ensemble deserves, and with which weights, by training images alone.
 
     dvc repro split && python benchmarks/ensemble_weights.py --protocols left_out one_class planted
 
@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from anomaly_auroc import FITTED, KINDS, PROTOCOLS, Budget, Case, cases, draw, normal_part, train
+from anomaly_auroc import FITTED, KINDS, PROTOCOLS, Case, cases, draw, normal_part
+from anomaly_training import Budget, train
 from machine import ROOT, commit_of, cores, known_rows, processor
 
 from semisynth.anomaly.metrics import auroc, ranking_by_kind
@@ -29,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "ensemble_weights.csv", HERE / "ensemble_weights.md"
 KEY = ["protocol", "target", "labelled", "seed"]
 COLUMNS = [*KEY, "weights", "auroc", "commit"]
+CANDIDATES = ("class_logsumexp", "features_mahalanobis", "features_knn", "strokes_mixture")
 TRIED = (0.0, 1.0, 2.0, 4.0)
 DRAW, HELD_OUT = 100, 0.2  # a seed of its own divides the training images, the same way in every case
 PER_KIND, NORMAL, BEST = 500, 5000, 12
@@ -37,10 +39,10 @@ PER_KIND, NORMAL, BEST = 500, 5000, 12
 def combinations() -> Iterator[Mapping[str, float]]:
     """Every combination of weights, those of equal proportions once."""
     seen = set()
-    for weights in product(TRIED, repeat=len(MEMBERS)):
+    for weights in product(TRIED, repeat=len(CANDIDATES)):
         if any(weights) and (shares := tuple(weight / max(weights) for weight in weights)) not in seen:
             seen.add(shares)
-            yield dict(zip(MEMBERS, weights, strict=True))
+            yield dict(zip(CANDIDATES, weights, strict=True))
 
 
 def run(case: Case, rest: ImageSet, held_out: ImageSet, budget: Budget, commit: str) -> None:
@@ -50,12 +52,19 @@ def run(case: Case, rest: ImageSet, held_out: ImageSet, budget: Budget, commit: 
     synthesizer = train(images, known, case.seed, "semi_acgan", budget)
     ids = [str(row) for row in range(len(images[:FITTED]))]
     model = fit_detector_model(
-        synthesizer, images[:FITTED], ids, calibration, data.class_names, generated=0, seed=case.seed
+        synthesizer,
+        images[:FITTED],
+        ids,
+        calibration,
+        data.class_names,
+        generated=0,
+        members=dict.fromkeys(CANDIDATES, 1.0),
+        seed=case.seed,
     )
     hidden = None
     if case.protocol == "planted":
         hidden = plant(KINDS, held_out.images, held_out.labels, per_kind=PER_KIND, normal=NORMAL, seed=case.seed)
-    scores = model.suite.scores(model.judge(held_out.images if hidden is None else hidden.images), list(MEMBERS))
+    scores = model.suite.scores(model.judge(held_out.images if hidden is None else hidden.images), CANDIDATES)
     rows: list[dict[str, object]] = []
     for weights in combinations():
         used = {name: scale for name, scale in model.suite.scales.items() if weights[name]}
@@ -74,8 +83,8 @@ def run(case: Case, rest: ImageSet, held_out: ImageSet, budget: Budget, commit: 
 
 
 def written(weights: Mapping[str, float]) -> str:
-    """The weights as they stand in the CSV, in the order of the members."""
-    return " ".join(f"{weights[name]:g}" for name in MEMBERS)
+    """The weights as they stand in the CSV, in the order of the candidates."""
+    return " ".join(f"{weights.get(name, 0.0):g}" for name in CANDIDATES)
 
 
 def write_page() -> None:
@@ -83,7 +92,7 @@ def write_page() -> None:
     means = rows.groupby(["weights", "protocol"])["auroc"].mean().unstack() * 100
     means.insert(0, "mean", means.mean(axis=1))
     ranked = means.sort_values("mean", ascending=False)
-    alone = [written({name: float(name == one) for name in MEMBERS}) for one in MEMBERS]
+    alone = [written({one: 1.0}) for one in CANDIDATES]
     shipped = written(MEMBERS)
     shown = list(dict.fromkeys([*ranked.index[:BEST], shipped, *alone]))
     lines = []
@@ -91,7 +100,7 @@ def write_page() -> None:
         note = " (shipped)" if weights == shipped else ""
         cells = (f"{value:.2f}" for value in ranked.loc[weights])
         lines.append((str(int(ranked.index.get_loc(weights)) + 1), *weights.split(), *cells, note.strip()))
-    header = ("rank", *MEMBERS, *(str(name) for name in ranked.columns), "")
+    header = ("rank", *CANDIDATES, *(str(name) for name in ranked.columns), "")
     table = markdown_table(header, lines, "r" * (len(header) - 1) + "l")
     tried = (
         rows[KEY].drop_duplicates().groupby("protocol")["target"].apply(lambda one: ", ".join(sorted(set(one))))
@@ -102,7 +111,7 @@ def write_page() -> None:
 
 {table}
 AUROC in % among held-out training images: the mean over cases of each protocol, and the mean of these means. The
-best {BEST} of {len(ranked)} combinations, the one that ships, and each member alone. Cases, {targets}.
+best {BEST} of {len(ranked)} combinations, the one that ships, and each candidate alone. Cases, {targets}.
 {processor()}, {cores()} cores, commit {", ".join(rows["commit"].unique())}. Written by
 `python benchmarks/ensemble_weights.py`.
 """

@@ -117,7 +117,7 @@ def test_only_what_is_asked_for_runs(suite, normal, monkeypatch):
         spy = lambda self, judged, plain=plain, name=name: ran.append(name) or plain(self, judged)  # noqa: E731
         monkeypatch.setattr(kind, "score_samples", spy)
     suite.scores(normal(1, 5), ["pca", ENSEMBLE])
-    assert sorted(ran) == ["class_logsumexp", "features_knn", "features_mahalanobis", "pca", "strokes_mixture"]
+    assert sorted(ran) == ["class_logsumexp", "features_mahalanobis", "pca", "strokes_mixture"]
 
 
 def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
@@ -127,8 +127,8 @@ def test_an_unknown_detector_is_named_with_the_nearest(suite, normal):
 
 @pytest.mark.parametrize("weight", [0.0, np.nan, np.inf, [1.0], "1", True])
 def test_weights_that_are_no_number_above_0_are_refused(suite, weight):
-    arrays = suite.arrays() | {"scale.features_knn.weight": np.array(weight)}
-    with pytest.raises(ValueError, match=r"scale\.features_knn\.weight.*one number above 0 expected"):
+    arrays = suite.arrays() | {"scale.features_mahalanobis.weight": np.array(weight)}
+    with pytest.raises(ValueError, match=r"scale\.features_mahalanobis\.weight.*one number above 0 expected"):
         from_arrays(arrays, suite.parameters())
 
 
@@ -185,7 +185,7 @@ def test_a_missing_array_is_named(suite, name):
         ("isolation_forest.children", lambda array: array - 1, r"0 to \d+ expected, received -1 to"),
         ("autoencoder.kind", lambda array: np.array("deep"), "undercomplete, denoising, linear expected"),
         ("autoencoder.w0", lambda array: array[..., :1], r"float32 \(.*\) expected"),
-        ("scale.features_knn.knots", lambda array: array[::-1], "numbers in rising order expected"),
+        ("scale.features_mahalanobis.knots", lambda array: array[::-1], "numbers in rising order expected"),
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(suite, name, change, message):

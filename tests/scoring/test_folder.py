@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -83,6 +84,51 @@ def test_what_a_job_left_that_was_killed_before_its_manifest_is_no_output(tmp_pa
     with locked(out):
         claim(out, manifest())
     assert sorted(path.name for path in out.iterdir()) == [".lock", "manifest.json", "parts"]
+
+
+def fail(out, before=lambda: None):
+    """A job that fails, after it has done something."""
+    with locked(out):
+        assert (out / ".lock").exists()
+        before()
+        raise SemisynthError("no rows")
+
+
+def test_a_job_that_fails_before_its_manifest_leaves_nothing(tmp_path):
+    with pytest.raises(SemisynthError, match="no rows"):
+        fail(tmp_path / "new" / "deep" / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_job_that_fails_before_its_manifest_leaves_what_was_there(tmp_path):
+    (tmp_path / "out" / "parts").mkdir(parents=True)
+    with pytest.raises(SemisynthError, match="no rows"):
+        fail(tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["parts"]
+
+
+def test_a_job_that_fails_after_its_manifest_keeps_its_folder(tmp_path):
+    out = tmp_path / "out"
+    with pytest.raises(SemisynthError, match="no rows"):
+        fail(out, lambda: claim(out, manifest()))
+    assert sorted(path.name for path in out.iterdir()) == [".lock", "manifest.json"]
+
+
+def test_a_lock_that_was_deleted_as_it_was_taken_is_no_lock(tmp_path, monkeypatch):
+    out, flock, taken = tmp_path / "out", fcntl.flock, []
+
+    def late(stream, how):
+        if not taken:
+            (out / ".lock").unlink()  # by a job that failed, since this one opened it
+        taken.append(how)
+        flock(stream, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    with locked(out):
+        assert (out / ".lock").exists()
+        with pytest.raises(SemisynthError, match="another job is writing here"), locked(out):
+            raise AssertionError
+    assert len(taken) == 3
 
 
 def test_the_manifest_and_its_name_are_on_the_disk_before_any_part(tmp_path, synced):

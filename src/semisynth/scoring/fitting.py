@@ -1,6 +1,6 @@
 """From a synthesizer and normal images to a calibrated detector."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from semisynth.anomaly.features import NearestNeighboursDetector
 from semisynth.anomaly.judged import Judged
 from semisynth.anomaly.restoring import Autoencoder
-from semisynth.anomaly.suite import Suite, fit_suite
+from semisynth.anomaly.suite import MEMBERS, Suite, fit_suite
 from semisynth.scoring.model import DetectorModel, References
 from semisynth.synthesizers.judging import discriminator_of
 from semisynth.synthesizers.model import Synthesizer
@@ -27,6 +27,7 @@ def fit_detector_model(
     autoencoder: Autoencoder | None = None,
     references: int = 2000,
     precision: Precision = "float32",
+    members: Mapping[str, float] = MEMBERS,
     seed: int,
 ) -> DetectorModel:
     """Fit all detectors on `normal` images uint8 (n, side, side) with an id each, in random order.
@@ -34,6 +35,7 @@ def fit_detector_model(
     The last fifth of them, 2,000 at most, sets the common scale of the ensemble's members. The p-values rest on
     the `calibration` images, on which neither the discriminator nor a detector was trained. No label is used.
     A recipe without a discriminator gets the detectors that need none, which look at pixels.
+    `members`: of the ensemble, with their weights.
     """
     held_out = max(1, min(2000, len(normal) // 5))
     recipe, side, classes = synthesizer.recipe, synthesizer.side, synthesizer.classes
@@ -53,6 +55,7 @@ def fit_detector_model(
         autoencoder=autoencoder,
         references=references,
         random_state=seed,
+        members=members,
     )
     return DetectorModel(
         source, network, side, tuple(class_names), precision, suite, _references(suite, fitted, ids)

@@ -2,12 +2,13 @@
 
 import fcntl
 import json
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -40,24 +41,53 @@ OWN = frozenset({LOCK, MANIFEST, QUARANTINE, EXPLAIN, PARTS, STATE})
 def locked(out: Path) -> Iterator[None]:
     """Make the folder and hold it; SemisynthError where another job does, or where other files are in it.
 
-    The system lets go of the lock when the process ends, however it ends.
+    The system lets go of the lock when the process ends, however it ends. A job that fails before its manifest
+    leaves no lock and no folder that was not there before.
     """
     if out.exists() and not out.is_dir():
         raise SemisynthError(f"{out}: an output folder expected, received a file")
+    made = [folder for folder in (out, *out.parents) if not folder.exists()]
     out.mkdir(parents=True, exist_ok=True)
     foreign = sorted(
         path.name for path in out.iterdir() if path.name not in OWN and not path.name.endswith(".part")
     )
     if foreign and not (out / MANIFEST).exists():
         raise SemisynthError(f"{out}: expected a new folder or one of an earlier job, found {foreign[0]}")
-    with (out / LOCK).open("a") as stream:
+    with _held(out) as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SemisynthError(
-                f"{out}: another job is writing here; wait for it, or choose another folder"
-            ) from None
-        yield
+            yield
+        except BaseException:
+            if not (out / MANIFEST).exists():
+                with suppress(OSError):  # where the file of the lock is another's by now, or a folder holds more
+                    if _is_at(stream, out / LOCK):
+                        (out / LOCK).unlink()
+                    for folder in made:
+                        folder.rmdir()
+            raise
+
+
+@contextmanager
+def _held(out: Path) -> Iterator[TextIO]:
+    """Hold the file of the lock; SemisynthError where another job does."""
+    while True:
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / LOCK).open("a", encoding="utf-8") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise SemisynthError(
+                    f"{out}: another job is writing here; wait for it, or choose another folder"
+                ) from None
+            if _is_at(stream, out / LOCK):  # else a job that failed has deleted it since it was opened
+                yield stream
+                return
+
+
+def _is_at(stream: TextIO, path: Path) -> bool:
+    """Whether the open file is the one at `path`."""
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    return False
 
 
 def manifest_of(

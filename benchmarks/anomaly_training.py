@@ -1,0 +1,80 @@
+"""The trainings behind the benchmarks of anomalies, each kept by a digest of all that decides it."""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+from machine import ROOT
+from numpy.typing import NDArray
+
+from semisynth.augmentation.selection import select_confident
+from semisynth.data.imageset import ImageSet
+from semisynth.synthesizers.composition import recipe_by_name
+from semisynth.synthesizers.labelling import Schedule, train_labeller
+from semisynth.synthesizers.model import Synthesizer, load_synthesizer
+from semisynth.synthesizers.training import train_synthesizer
+from semisynth.training.precision import resolve_precision
+
+KEPT, SOURCES = ROOT / ".semisynth" / "benchmarks", ROOT / "src" / "semisynth"
+TRAINING = ("augmentation", "data", "networks", "synthesizers", "training")  # packages that training runs
+BATCH_SIZE, PARTS = 64, 4
+LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Updates of the two networks, and of the labeller where the recipe has one."""
+
+    steps: int
+    labeller_steps: int
+
+
+def train(normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, budget: Budget) -> Synthesizer:
+    """Train `recipe` on normal images, of which some are labelled, or load what the same training once gave.
+
+    It is kept in .semisynth/benchmarks/, which may be deleted.
+    """
+    kept = KEPT / digest_of_training(normal, labelled, seed, recipe, budget)
+    if kept.exists():
+        return load_synthesizer(kept)
+    synthesizer = trained(normal, labelled, seed, recipe, budget)
+    synthesizer.save(kept)
+    return synthesizer
+
+
+def digest_of_training(
+    normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, budget: Budget
+) -> str:
+    """A digest of all that decides what a training gives: the images, the settings, and the sources."""
+    found = hashlib.sha256(repr((seed, recipe, budget, labelled.class_names)).encode())
+    sources = [path for package in TRAINING for path in sorted((SOURCES / package).rglob("*.py"))]
+    for part in (normal, labelled.images, labelled.labels):
+        found.update(np.ascontiguousarray(part).tobytes())
+    for path in [Path(__file__), *sources]:
+        found.update(path.read_bytes())
+    return found.hexdigest()[:32]
+
+
+def trained(normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, budget: Budget) -> Synthesizer:
+    """Train `recipe` on normal images, of which some are labelled: the one place that knows how."""
+    steps = -(-budget.steps // PARTS) * PARTS
+    settings = {"steps": steps, "epochs": PARTS, "batch_size": BATCH_SIZE, "precision": resolve_precision("auto")}
+    known, labeller, named = labelled, None, recipe_by_name(recipe)
+    if named.learns_labels:
+        labeller, known = learn_labels(normal, labelled, seed, budget.labeller_steps)
+    return train_synthesizer(named, normal, known, seed=seed, labeller=labeller, **settings)[0]
+
+
+def learn_labels(
+    normal: NDArray[np.uint8], labelled: ImageSet, seed: int, steps: int
+) -> tuple[keras.Model, ImageSet]:
+    """Train the labeller as the pipeline does; return it, and the images whose label it is sure of."""
+    part = -(-steps // LABELLER_PARTS)
+    plan = Schedule(contrast=6 * part, rounds=3, steps=2 * part)
+    how = {"epochs": LABELLER_PARTS, "batch_size": LABELLER_BATCH, "precision": resolve_precision("auto")}
+    labeller, _, beliefs, _ = train_labeller(labelled, normal, plan, seed=seed, **how)
+    chosen, labels, _ = select_confident(beliefs, threshold=SURE, per_class=len(normal), seed=seed)
+    images = np.concatenate([labelled.images, normal[chosen]])
+    return labeller, replace(labelled, images=images, labels=np.concatenate([labelled.labels, labels]))
