@@ -240,7 +240,7 @@ def protocol_table(rows: pd.DataFrame) -> str:
     lines = []
     for name, own in rows[rows["target"].isin(targets)].groupby("detector", sort=False):
         means = own.groupby("target")["auroc"].mean()
-        cells = [f"{100 * means[target]:.1f}" for target in targets]
+        cells = [f"{100 * means[target]:.1f}" if target in means else "" for target in targets]
         precision = 100 * own.groupby("seed")["average_precision"].mean()
         lines.append((str(name), spread(100 * own.groupby("seed")["auroc"].mean()), *cells, spread(precision)))
     columns = ("detector", "mean", *targets, "average precision")

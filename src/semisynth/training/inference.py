@@ -18,7 +18,8 @@ class FixedBatch:
     """A model of named outputs, compiled once for `batch_size` images; smaller batches are padded."""
 
     def __init__(self, model: Any, batch_size: int) -> None:
-        self._call, self.batch_size = tf.function(lambda batch: model(batch)), batch_size
+        self._call = tf.function(lambda batch: model(batch), autograph=False)  # sooner: no Python to convert
+        self.batch_size = batch_size
 
     def __call__(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
         """The outputs float32 (n, ...) for at most `batch_size` images uint8 (n, side, side)."""
