@@ -140,8 +140,11 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
             }
             rows.append(found | ranks)
         alarms += [same | {"detector": name} | alarm for alarm in false_alarms(chances[~is_anomaly])]
-    renewed = {alarm["detector"] for alarm in alarms}
-    others = [row for row in known_rows(ALARMS) if row["detector"] not in renewed or is_other(row, same)]
+    others = [
+        row
+        for row in known_rows(ALARMS)
+        if is_other(row, same) or (not kinds and row["detector"].startswith(AUTOENCODER))
+    ]
     write_csv(ALARMS, ALARM_COLUMNS, [*others, *alarms])
     write_csv(ROWS, COLUMNS, [*known_rows(ROWS), *rows])  # last: it says that the case is done
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from machine import ROOT
 from numpy.typing import NDArray
 
+import semisynth
 from semisynth.augmentation.selection import select_confident
 from semisynth.data.imageset import ImageSet
 from semisynth.synthesizers.composition import recipe_by_name
@@ -17,10 +19,23 @@ from semisynth.synthesizers.model import Synthesizer, load_synthesizer
 from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.precision import resolve_precision
 
-KEPT, SOURCES = ROOT / ".semisynth" / "benchmarks", ROOT / "src" / "semisynth"
-TRAINING = ("augmentation", "data", "networks", "synthesizers", "training")  # packages that training runs
+KEPT = ROOT / ".semisynth" / "benchmarks"
+USING = {"anomaly", "quality", "reporting", "sampling", "scoring", "stages"}  # packages that training does not run
 BATCH_SIZE, PARTS = 64, 4
 LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
+
+
+def digest_of_code() -> str:
+    """A digest of this file, of the sources that training runs, and of the versions of Keras and TensorFlow."""
+    package = Path(semisynth.__file__).parent
+    sources = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in USING)
+    found = hashlib.sha256(repr((keras.__version__, tf.__version__)).encode())
+    for path in (Path(__file__), *sorted(sources)):
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+CODE = digest_of_code()  # of what is imported, whatever is edited later
 
 
 @dataclass(frozen=True)
@@ -47,13 +62,11 @@ def train(normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str,
 def digest_of_training(
     normal: NDArray[np.uint8], labelled: ImageSet, seed: int, recipe: str, budget: Budget
 ) -> str:
-    """A digest of all that decides what a training gives: the images, the settings, and the sources."""
-    found = hashlib.sha256(repr((seed, recipe, budget, labelled.class_names)).encode())
-    sources = [path for package in TRAINING for path in sorted((SOURCES / package).rglob("*.py"))]
+    """A digest of what decides a training: images, settings, precision, sources and TensorFlow's version."""
+    how = (seed, recipe, budget, labelled.class_names, resolve_precision("auto"), CODE)
+    found = hashlib.sha256(repr(how).encode())
     for part in (normal, labelled.images, labelled.labels):
         found.update(np.ascontiguousarray(part).tobytes())
-    for path in [Path(__file__), *sources]:
-        found.update(path.read_bytes())
     return found.hexdigest()[:32]
 
 

@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -112,6 +113,16 @@ def test_a_job_that_fails_after_its_manifest_keeps_its_folder(tmp_path):
     with pytest.raises(SemisynthError, match="no rows"):
         fail(out, lambda: claim(out, manifest()))
     assert sorted(path.name for path in out.iterdir()) == [".lock", "manifest.json"]
+
+
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch):
+    def refuse(stream, how):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(SemisynthError, match=r"out: can't be locked \(No locks available\)"):
+        fail(tmp_path / "new" / "out")
+    assert not (tmp_path / "new" / "out" / "manifest.json").exists()
 
 
 def test_a_lock_that_was_deleted_as_it_was_taken_is_no_lock(tmp_path, monkeypatch):

@@ -53,34 +53,48 @@ def locked(out: Path) -> Iterator[None]:
     )
     if foreign and not (out / MANIFEST).exists():
         raise SemisynthError(f"{out}: expected a new folder or one of an earlier job, found {foreign[0]}")
-    with _held(out) as stream:
-        try:
+    try:
+        with _held(out):
             yield
-        except BaseException:
-            if not (out / MANIFEST).exists():
-                with suppress(OSError):  # where the file of the lock is another's by now, or a folder holds more
-                    if _is_at(stream, out / LOCK):
-                        (out / LOCK).unlink()
-                    for folder in made:
-                        folder.rmdir()
-            raise
+    except BaseException:
+        for folder in made:  # when the lock is let go: NFS keeps a deleted file in its folder until it is closed
+            with suppress(OSError):  # it is not empty
+                folder.rmdir()
+        raise
 
 
 @contextmanager
-def _held(out: Path) -> Iterator[TextIO]:
-    """Hold the file of the lock; SemisynthError where another job does."""
+def _held(out: Path) -> Iterator[None]:
+    """Hold the file of the lock, and delete it if the job fails before its manifest.
+
+    SemisynthError where another job holds it, or the file system has no locks.
+    """
+    with _taken(out) as stream:
+        try:
+            yield
+        except BaseException:
+            with suppress(OSError):  # as on a disk that fails: what stopped the job is told
+                if not (out / MANIFEST).exists() and _is_at(stream, out / LOCK):
+                    (out / LOCK).unlink()
+            raise
+
+
+def _taken(out: Path) -> TextIO:
+    """The file of the lock, open and locked."""
     while True:
-        out.mkdir(parents=True, exist_ok=True)
-        with (out / LOCK).open("a", encoding="utf-8") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise SemisynthError(
-                    f"{out}: another job is writing here; wait for it, or choose another folder"
-                ) from None
-            if _is_at(stream, out / LOCK):  # else a job that failed has deleted it since it was opened
-                yield stream
-                return
+        stream = (out / LOCK).open("a", encoding="utf-8")
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            stream.close()
+            if isinstance(error, BlockingIOError):
+                why = "another job is writing here; wait for it, or choose another folder"
+            else:
+                why = f"can't be locked ({error.strerror}); choose a folder on another file system"
+            raise SemisynthError(f"{out}: {why}") from error
+        if _is_at(stream, out / LOCK):
+            return stream
+        stream.close()  # a job that failed has deleted it since it was opened
 
 
 def _is_at(stream: TextIO, path: Path) -> bool:
