@@ -128,7 +128,7 @@ def run(case: Case, train_set: ImageSet, test: ImageSet, recipe: str, budget: Bu
         test_images, is_anomaly = hidden.images, hidden.is_anomaly
     else:
         test_images, is_anomaly = test.images, (test.labels == int(case.target)) == (case.protocol == "left_out")
-    kinds = [] if is_known_elsewhere(case, same) else get_args(Autoencoder)
+    kinds = [] if autoencoders_are_known(same) else get_args(Autoencoder)
     for name, scores, chances in scored(model, normal, held_out, model.judge(test_images), case.seed, kinds):
         found = same | {"commit": commit, "detector": name}
         if case.protocol == "planted":
@@ -176,8 +176,8 @@ def false_alarms(of_normal: NDArray[np.float64]) -> Iterator[dict[str, object]]:
         yield {"alpha": alpha, "false_alarm_rate": float(np.mean(of_normal <= alpha))}
 
 
-def is_known_elsewhere(case: Case, same: Mapping[str, str]) -> bool:
-    """Tell whether autoencoders have rows of the case with some number of labels: they learn from none."""
+def autoencoders_are_known(same: Mapping[str, str]) -> bool:
+    """Tell whether autoencoders have such rows with any number of labels: they learn from none."""
     return any(
         row["detector"].startswith(AUTOENCODER)
         and not is_other(row, {name: value for name, value in same.items() if name != "labelled"})

@@ -20,7 +20,7 @@ from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.precision import resolve_precision
 
 KEPT = ROOT / ".semisynth" / "benchmarks"
-USING = {"anomaly", "quality", "reporting", "sampling", "scoring", "stages"}  # packages that training does not run
+AFTER_TRAINING = {"anomaly", "quality", "reporting", "sampling", "scoring", "stages"}  # packages that training does not run
 BATCH_SIZE, PARTS = 64, 4
 LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
 
@@ -28,7 +28,7 @@ LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
 def digest_of_code() -> str:
     """A digest of this file, of the sources that training runs, and of the versions of Keras and TensorFlow."""
     package = Path(semisynth.__file__).parent
-    sources = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in USING)
+    sources = (path for path in package.rglob("*.py") if path.relative_to(package).parts[0] not in AFTER_TRAINING)
     found = hashlib.sha256(repr((keras.__version__, tf.__version__)).encode())
     for path in (Path(__file__), *sorted(sources)):
         found.update(path.read_bytes())

@@ -41,8 +41,8 @@ OWN = frozenset({LOCK, MANIFEST, QUARANTINE, EXPLAIN, PARTS, STATE})
 def locked(out: Path) -> Iterator[None]:
     """Make the folder and hold it; SemisynthError where another job does, or where other files are in it.
 
-    The system lets go of the lock when the process ends, however it ends. A job that fails before its manifest
-    leaves no lock and no folder that was not there before.
+    The system lets go of the lock when the process ends, however it ends. A job that holds it
+    and fails before its manifest leaves no lock, and no folder that was not there before.
     """
     if out.exists() and not out.is_dir():
         raise SemisynthError(f"{out}: an output folder expected, received a file")
