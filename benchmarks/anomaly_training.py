@@ -20,7 +20,8 @@ from semisynth.synthesizers.training import train_synthesizer
 from semisynth.training.precision import resolve_precision
 
 KEPT = ROOT / ".semisynth" / "benchmarks"
-AFTER_TRAINING = {"anomaly", "quality", "reporting", "sampling", "scoring", "stages"}  # packages that training does not run
+# packages that training does not run
+AFTER_TRAINING = {"anomaly", "quality", "reporting", "sampling", "scoring", "stages"}
 BATCH_SIZE, PARTS = 64, 4
 LABELLER_BATCH, LABELLER_PARTS, SURE = 192, 12, 0.9
 
