@@ -120,16 +120,15 @@ def semisynth(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
 
 
 def labeller_and_batches(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> tuple[Any, Any]:
-    import keras
-
     from semisynth.networks.labeller import labeller
     from semisynth.synthesizers import labelling
+    from semisynth.training.optimizing import FusedAdam
     from semisynth.training.precision import dtype_policy
 
     known, schedule = image_set(images[:LABELLED], labels[:LABELLED]), labelling.Schedule(900, 3, 300)
     network = labeller(SIDE, CLASSES, dtype_policy(job.precision))
     model = labelling.LabellerModel(network, known, images[LABELLED:], schedule, job.seed)
-    model.compile_with(keras.optimizers.Adam(labelling._Rate(schedule), use_ema=True, ema_momentum=0.99))
+    model.compile_with(FusedAdam(labelling._Rate(schedule), use_ema=True, ema_momentum=0.99))
     others = len(images) - LABELLED
     return model, lambda start: labelling._batches(others, known.labels, job.batch, job.seed, start)
 

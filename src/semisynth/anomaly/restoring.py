@@ -17,6 +17,7 @@ from semisynth.training.budget import update_steps
 from semisynth.training.determinism import seed_everything
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import FixedBatch
+from semisynth.training.optimizing import FusedAdam
 
 Autoencoder = Literal["undercomplete", "denoising", "linear"]
 BUILDERS: dict[str, Callable[[int], keras.Model]] = {
@@ -58,7 +59,7 @@ class AutoencoderDetector(Detector):
         """Train on squared errors by Adam, and keep the weights."""
         seed_everything(self.random_state)
         network = BUILDERS[self.kind](normal.images.shape[1])
-        network.compile(keras.optimizers.Adam(RATE), "mse")
+        network.compile(FusedAdam(RATE), "mse")
         steps = update_steps(MAX_STEPS, MAX_PASSES, len(normal), BATCH_SIZE)
         fit_resumable(
             network,

@@ -25,6 +25,7 @@ from semisynth.training.bundle import Bundle, load_weights, save_bundle, save_we
 from semisynth.training.determinism import seeded
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import batched
+from semisynth.training.optimizing import FusedAdam
 from semisynth.training.precision import Precision, dtype_policy
 
 WEIGHTS_FILE = "weights.npz"
@@ -126,5 +127,5 @@ def _compiled(settings: CnnSettings) -> keras.Model:
         most / 20, settings.steps - rising, warmup_target=most, warmup_steps=rising
     )
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    network.compile(keras.optimizers.Adam(rate), loss)
+    network.compile(FusedAdam(rate), loss)
     return network

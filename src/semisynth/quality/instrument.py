@@ -15,6 +15,7 @@ from semisynth.training.batches import image_batches
 from semisynth.training.determinism import seeded
 from semisynth.training.fit import fit_resumable
 from semisynth.training.inference import batched
+from semisynth.training.optimizing import FusedAdam
 
 LEARNING_RATE = 0.001
 MOST_EPOCHS = 10  # parts of the budget, each ending in a checkpoint
@@ -56,7 +57,7 @@ def fit_instrument(
         network = strided_cnn(images.shape[1], classes)
         schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, steps)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        network.compile(keras.optimizers.Adam(schedule), loss)
+        network.compile(FusedAdam(schedule), loss)
     epochs = max(parts for parts in range(1, MOST_EPOCHS + 1) if steps % parts == 0)
     fit_resumable(
         network,

@@ -22,6 +22,7 @@ from semisynth.training.checkpoint import History
 from semisynth.training.determinism import seed_everything
 from semisynth.training.distortion import distort
 from semisynth.training.fit import fit_resumable
+from semisynth.training.optimizing import FusedAdam
 from semisynth.training.precision import Precision, dtype_policy
 
 TRACKED = ("contrastive_loss", "class_loss", "propagated_loss", "certainty")
@@ -182,7 +183,7 @@ def train_labeller(
     model = LabellerModel(network, labelled, unlabelled, schedule, seed)
     momentum = max(0.0, min(0.99, 1 - 10 / schedule.total))
     average = {"use_ema": True, "ema_momentum": momentum} if momentum else {}
-    model.compile_with(keras.optimizers.Adam(_Rate(schedule), **average))
+    model.compile_with(FusedAdam(_Rate(schedule), **average))
 
     @cache
     def strokes() -> Strokes:

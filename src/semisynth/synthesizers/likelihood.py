@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from semisynth.training.batches import generated
 from semisynth.training.checkpoint import History
 from semisynth.training.fit import fit_resumable
+from semisynth.training.optimizing import FusedAdam
 
 
 class LikelihoodModel(keras.Model):  # type: ignore[misc]
@@ -88,7 +89,7 @@ def fit_likelihood(
         raise ValueError(f"steps must be a multiple of epochs, received {steps} and {epochs}")
     momentum = max(0.0, min(ema_momentum, 1 - 10 / steps))
     average = {"use_ema": True, "ema_momentum": momentum} if momentum else {}
-    model.compile_with(keras.optimizers.Adam(rate, global_clipnorm=clip, **average))
+    model.compile_with(FusedAdam(rate, global_clipnorm=clip, **average))
     return fit_resumable(
         model,
         batches,

@@ -15,6 +15,7 @@ from semisynth.synthesizers.conditioning import Conditioning
 from semisynth.synthesizers.objectives import CrossEntropy, Loss
 from semisynth.synthesizers.pairs import Pair
 from semisynth.synthesizers.stabilisers import Stabilisers
+from semisynth.training.optimizing import FusedAdam
 
 BuildOptimizer = Callable[[float, float], keras.optimizers.Optimizer]
 Source = str | Mapping[str, Any]
@@ -164,7 +165,7 @@ def _averaged(momentum: float) -> dict[str, bool | float]:
 
 
 def _adam(rate: float, momentum: float) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(rate, beta_1=0.5, **_averaged(momentum))
+    return FusedAdam(rate, beta_1=0.5, **_averaged(momentum))
 
 
 def _rmsprop(rate: float, momentum: float) -> keras.optimizers.Optimizer:
