@@ -57,8 +57,9 @@ after {warm} that are not timed. Images are the bundled digits, repeated to {poo
 
 - `semisynth`: the pipeline's own `fit`, batches, averaged weights and checks for NaN, operations deterministic.
   `precision: auto` is {fast} here.
-- `keras_loop`: the same networks, losses and distortions; `tf.data` from arrays in memory, a `@tf.function` with
-  a call of the generator for each network's update, and of the labeller for each view; Keras' Adam, no averages.
+- `keras_loop`: the same networks, losses and distortions, by Keras' own layers; `tf.data` from arrays in memory, a
+  `@tf.function` with a call of the generator for each network's update, and of the labeller for each view; Keras'
+  Adam, no averages.
 - `pytorch`: the same networks, losses and distortions; one call of a network for all images, as in `semisynth`,
   batches by index from tensors in memory, channels last, fused Adam, no averages; bfloat16 by autocast.
 
@@ -147,6 +148,23 @@ def pair_and_batches(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int
     return model, lambda start: training._batches(recipe, images, taught, job.batch, job.seed, start)
 
 
+def as_tutorials_have_it(network: "keras.Model") -> "keras.Model":
+    """The same network with Keras' own layers in place of the product's faster ones, and with fresh weights."""
+    import keras
+
+    from semisynth.networks.dropping import ByteDropout
+    from semisynth.networks.normalisation import FusedBatchNormalization
+
+    def plain(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if isinstance(layer, ByteDropout):
+            return keras.layers.Dropout(layer.rate)
+        if isinstance(layer, FusedBatchNormalization):
+            return keras.layers.BatchNormalization(momentum=layer.momentum)
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(network, clone_function=plain)
+
+
 def networks(recipe: "Recipe", dtype: "keras.DTypePolicy | None" = None) -> "tuple[keras.Model, keras.Model]":
     """The generator of a recipe, and the part of its discriminator that trains against it."""
     return recipe.generator(SIDE, CLASSES, dtype), recipe.adversary(recipe.discriminator(SIDE, CLASSES, dtype))
@@ -218,7 +236,7 @@ def pair_loop(job: Job, images: NDArray[np.uint8], labels: NDArray[np.int64]) ->
     from semisynth.synthesizers.composition import recipe_by_name
 
     recipe, batch = recipe_by_name(job.network), job.batch
-    generator, discriminator = networks(recipe)
+    generator, discriminator = map(as_tutorials_have_it, networks(recipe))
     optimizer_d = keras.optimizers.Adam(recipe.discriminator_rate, beta_1=0.5)
     optimizer_g = keras.optimizers.Adam(recipe.generator_rate, beta_1=0.5)
     realness = keras.losses.BinaryCrossentropy(from_logits=True)

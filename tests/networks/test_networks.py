@@ -6,6 +6,7 @@ import tensorflow as tf
 from semisynth.errors import SemisynthError
 from semisynth.networks import acgan, dcgan
 from semisynth.networks.classifiers import book_cnn, normalised_cnn, strided_cnn, wide_cnn
+from semisynth.networks.dropping import ByteDropout
 from semisynth.networks.normalisation import FusedBatchNormalization
 from semisynth.networks.pixel_features import pixel_features
 from semisynth.training.precision import dtype_policy
@@ -129,3 +130,48 @@ def test_fused_normalisation_keeps_its_averages_where_it_is_not_to_be_trained():
     np.testing.assert_array_equal(layer(images, training=True), layer(images, training=False))
     for before, after in zip(moved, (layer.moving_mean, layer.moving_variance), strict=True):
         np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("shape", [(64, 1001), (16, 7, 7, 33)])
+def test_dropout_by_bytes_drops_its_rate_and_keeps_expectations(dtype, shape):
+    keras.utils.set_random_seed(0)
+    layer, ones = ByteDropout(0.3, dtype=dtype), tf.ones(shape, dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(ones)
+        result = layer(ones, training=True)
+    slope = tape.gradient(result, ones)
+    assert result.dtype == dtype
+    np.testing.assert_array_equal(result, slope)
+    values = tf.cast(result, tf.float32).numpy()
+    kept = values > 0
+    assert np.unique(values[kept]) == pytest.approx(256 / 179, rel=4e-3)
+    spread = np.sqrt(77 / 256 * 179 / 256 / kept.size)  # of the share that is dropped
+    assert 1 - kept.mean() == pytest.approx(77 / 256, abs=4 * spread)
+    # Four units share a random number, yet are dropped independently, as are those of two steps.
+    flat = kept.ravel() - kept.mean()
+    again = np.asarray(layer(ones, training=True), np.float32).ravel() > 0
+    for lag in (1, 2, 3, 4, shape[-1]):
+        assert abs(np.corrcoef(flat[lag:], flat[:-lag])[0, 1]) < 5 / np.sqrt(flat.size)
+    assert abs(np.corrcoef(flat, again)[0, 1]) < 5 / np.sqrt(flat.size)
+
+
+def test_dropout_by_bytes_follows_its_seed_and_leaves_inference_alone():
+    images = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1))
+    draws = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        layer = ByteDropout(0.5)
+        draws.append([layer(images, training=True).numpy() for _ in range(2)])
+        np.testing.assert_array_equal(layer(images), images)
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert (draws[0][0] != draws[0][1]).any()
+    assert (draws[0][0] != draws[2][0]).any()
+    for drawn in draws[0]:
+        np.testing.assert_array_equal(drawn, np.where(drawn, 2 * images, 0))
+
+
+@pytest.mark.parametrize("rate", [0, 0.001, 0.999, 1])
+def test_dropout_by_bytes_refuses_a_rate_that_rounds_to_none_or_all(rate):
+    with pytest.raises(ValueError, match=f"between 0 and 1, received {rate}"):
+        ByteDropout(rate)

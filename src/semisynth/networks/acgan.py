@@ -4,8 +4,10 @@ import keras
 from keras import layers
 
 from semisynth.errors import SemisynthError
+from semisynth.networks.dropping import ByteDropout
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.heads import judgement
+from semisynth.networks.normalisation import FusedBatchNormalization
 
 LATENT_SIZE = 100
 
@@ -29,9 +31,9 @@ def generator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     x = layers.Dense(base * base * 384, activation="relu", dtype=dtype)(x)
     x = layers.Reshape((base, base, 384), dtype=dtype)(x)
     x = layers.Conv2DTranspose(192, 5, activation="relu", dtype=dtype)(x)  # (b, side/4, side/4, 192)
-    x = layers.BatchNormalization(dtype=dtype)(x)
+    x = FusedBatchNormalization(0.99)(x)
     x = layers.Conv2DTranspose(96, 5, strides=2, padding="same", activation="relu", dtype=dtype)(x)
-    x = layers.BatchNormalization(dtype=dtype)(x)  # (b, side/2, side/2, 96)
+    x = FusedBatchNormalization(0.99)(x)  # (b, side/2, side/2, 96)
     x = layers.Conv2DTranspose(1, 5, strides=2, padding="same", dtype=dtype)(x)  # (b, side, side, 1)
     return keras.Model([latent, label], layers.Activation("tanh", dtype="float32")(x), name="acgan_generator")
 
@@ -47,7 +49,7 @@ def discriminator(
     for filters, strides in zip((32, 64, 128, 256), (2, 1, 2, 1), strict=True):
         x = layers.Conv2D(filters, 3, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.2, dtype=dtype)(x)
-        x = layers.Dropout(0.3, dtype=dtype)(x)
+        x = ByteDropout(0.3, dtype=dtype)(x)
     flat, features = layers.Flatten(dtype=dtype)(x), layers.GlobalAveragePooling2D(dtype="float32")(x)
     outputs = judgement(flat, features, dtype, minibatch_discrimination)
     outputs["classes"] = layers.Dense(classes, dtype="float32")(flat)

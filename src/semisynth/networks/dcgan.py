@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from semisynth.networks.dropping import ByteDropout
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.heads import judgement
 from semisynth.networks.sizes import quarter
@@ -17,7 +18,7 @@ def generator(side: int, dtype: Dtype = None) -> keras.Model:
     x = layers.Dense(base * base * 256, dtype=dtype)(latent)
     x = _normalized(x, dtype)
     x = layers.Reshape((base, base, 256), dtype=dtype)(x)
-    x = layers.Dropout(0.3, dtype=dtype)(x)
+    x = ByteDropout(0.3, dtype=dtype)(x)
     for filters, enlarge in ((128, True), (64, True), (32, False)):
         if enlarge:
             x = layers.UpSampling2D(dtype=dtype)(x)
@@ -40,7 +41,7 @@ def discriminator(side: int, dtype: Dtype = None, *, minibatch_discrimination: b
     for filters, strides in zip((64, 128, 256, 512), (2, 2, 2, 1), strict=True):
         x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.3, dtype=dtype)(x)
-        x = layers.Dropout(0.3, dtype=dtype)(x)
+        x = ByteDropout(0.3, dtype=dtype)(x)
     flat, features = layers.Flatten(dtype=dtype)(x), layers.GlobalAveragePooling2D(dtype="float32")(x)
     outputs = judgement(flat, features, dtype, minibatch_discrimination)
     return keras.Model(images, outputs, name="dcgan_discriminator")

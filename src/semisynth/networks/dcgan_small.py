@@ -5,6 +5,7 @@ from typing import Literal, TypeAlias
 import keras
 from keras import layers
 
+from semisynth.networks.dropping import ByteDropout
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.heads import compared, judgement
 from semisynth.networks.sizes import quarter
@@ -84,7 +85,7 @@ def _described(images: keras.KerasTensor, normalisation: Normalisation, dtype: D
         x = layers.Conv2D(filters, 5, strides=strides, padding="same", dtype=dtype)(x)
         x = _activated(x, normalisation, dtype)
         if strides > 1:
-            x = layers.Dropout(0.3, dtype=dtype)(x)
+            x = ByteDropout(0.3, dtype=dtype)(x)
     return x
 
 

@@ -3,9 +3,11 @@
 import keras
 from keras import layers
 
+from semisynth.networks.dropping import ByteDropout
 from semisynth.networks.dtype import Dtype
 from semisynth.networks.heads import compared, mean_realness
 from semisynth.networks.labeller import labeller
+from semisynth.networks.normalisation import FusedBatchNormalization
 from semisynth.networks.sizes import quarter
 
 LATENT_SIZE = 64
@@ -26,7 +28,7 @@ def generator(side: int, classes: int, dtype: Dtype = None) -> keras.Model:
     x = layers.ReLU(dtype=dtype)(layers.BatchNormalization(dtype=dtype)(x))
     x = layers.Reshape((base, base, 128), dtype=dtype)(x)
     x = layers.Conv2D(64, 3, padding="same", use_bias=False, dtype=dtype)(layers.UpSampling2D(dtype=dtype)(x))
-    x = layers.ReLU(dtype=dtype)(layers.BatchNormalization(dtype=dtype)(x))  # (b, side/2, side/2, 64)
+    x = layers.ReLU(dtype=dtype)(FusedBatchNormalization(0.99)(x))  # (b, side/2, side/2, 64)
     x = layers.Conv2D(48, 3, padding="same", activation="relu", dtype=dtype)(x)
     x = _spread_out(x, 2 * base, 12, dtype)  # (b, side, side, 12)
     x = layers.Conv2D(1, 3, padding="same", dtype=dtype)(x)
@@ -52,7 +54,7 @@ def critic(side: int, classes: int, dtype: Dtype = None, *, minibatch_discrimina
     for filters, size, strides in ((32, 5, 2), (64, 3, 2), (128, 3, 1)):
         x = layers.Conv2D(filters, size, strides=strides, padding="same", dtype=dtype)(x)
         x = layers.LeakyReLU(0.2, dtype=dtype)(x)
-    x = layers.Dropout(0.3, dtype=dtype)(layers.Flatten(dtype=dtype)(x))
+    x = ByteDropout(0.3, dtype=dtype)(layers.Flatten(dtype=dtype)(x))
     features = layers.LeakyReLU(0.2, dtype="float32")(layers.Dense(256, dtype=dtype)(x))
     seen = compared(features, "float32", minibatch_discrimination)
     shared = layers.Dense(1, dtype="float32")(seen)
