@@ -175,3 +175,13 @@ def test_dropout_by_bytes_follows_its_seed_and_leaves_inference_alone():
 def test_dropout_by_bytes_refuses_a_rate_that_rounds_to_none_or_all(rate):
     with pytest.raises(ValueError, match=f"between 0 and 1, received {rate}"):
         ByteDropout(rate)
+
+
+def test_fused_normalisation_does_the_same_in_inference_where_there_is_a_gpu(monkeypatch):
+    images, layer = tf.random.stateless_normal((6, 5, 5, 3), seed=(0, 1)), FusedBatchNormalization(momentum=0.8)
+    layer(images, training=True)
+    fused = layer(images)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    operations = tf.function(layer).get_concrete_function(images).graph.get_operations()
+    assert not any("FusedBatchNorm" in operation.type for operation in operations)
+    assert layer(images).numpy() == pytest.approx(fused.numpy(), abs=1e-5)

@@ -8,7 +8,8 @@ class ByteDropout(layers.Dropout):  # type: ignore[misc]
     """Keras' dropout (Srivastava 2014, JMLR 15) with `rate` rounded to a multiple of 1/256, below 1.
 
     A random number is drawn for four units, not for each. What is kept is scaled by the rounded rate, so that
-    expectations are exact. Works on any shape, in float32 and bfloat16; equal seeds give equal draws.
+    expectations stay. Works on any shape, in float32 and bfloat16; equal seeds give equal draws. Rebuilt from
+    code, not from a configuration.
     """
 
     def __init__(self, rate: float, *, dtype: object = None) -> None:

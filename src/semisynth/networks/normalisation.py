@@ -9,8 +9,9 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
     """Keras' layer for images (b, height, width, channels) by TensorFlow's fused kernel.
 
     The same values and weights, which are float32, as are the sums; images may be float32 or bfloat16, and keep
-    that. The moving variance takes in that of a batch without bias, b · height · width over one less. Rebuilt
-    from code, not from a configuration. After Ioffe and Szegedy 2015, arXiv 1502.03167.
+    that (a GPU gives float32 in inference). The moving variance takes in that of a batch without bias,
+    b · height · width over one less. Rebuilt from code, not from a configuration. After Ioffe and Szegedy 2015,
+    arXiv 1502.03167.
     """
 
     def __init__(self, momentum: float) -> None:
@@ -24,6 +25,8 @@ class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc]
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """Normalise (b, height, width, channels) by the batch in training, else by averages."""
         learns = bool(training) and self.trainable
+        if not learns and tf.config.list_physical_devices("GPU"):
+            return super().call(inputs, training=False)  # a GPU's fused kernel has no deterministic gradient here
         none = tf.zeros(0)
         result, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
