@@ -7,9 +7,8 @@ import tensorflow as tf
 
 from semisynth.training.optimizing import FusedAdam
 
-ROUNDING = (
-    1e-5  # of a few steps of .1: 1 - .999 is 5e-5 of itself off in float32, by which the fused kernel computes
-)
+# In a few steps of .1: the fused kernel computes 1 - .999 in float32, which is 5e-5 of itself off.
+ROUNDING = 1e-5
 SHAPES = {"kernel": (3, 4), "bias": (4,), "scale": ()}
 
 
